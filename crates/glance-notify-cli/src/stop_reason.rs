@@ -74,9 +74,7 @@ impl StopReason {
                 timeout.as_secs_f64(),
                 error_suffix(error.as_deref())
             )),
-            Self::StdoutClosed => print_error(format_args!(
-                "gave up because standard output is closed: keep its reader running"
-            )),
+            Self::StdoutClosed => print_error(format_args!("gave up because {STDOUT_CLOSED}")),
             Self::PermanentError(error) => print_error(format_args!(
                 "gave up after a permanent error{}",
                 error_suffix(Some(error))
@@ -135,6 +133,9 @@ pub(crate) fn last_error(stats: &Stats) -> Option<String> {
         _ => None,
     }
 }
+
+/// The message for standard output that a destination needs and no process reads.
+pub(crate) const STDOUT_CLOSED: &str = "standard output is closed: keep its reader running";
 
 /// Returns `error` as the end of a message, or nothing.
 fn error_suffix(error: Option<&str>) -> String {

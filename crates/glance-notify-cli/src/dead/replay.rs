@@ -26,6 +26,7 @@ use crate::output_format::TextOrJson;
 use crate::runtime;
 use crate::settings::ConfigArgs;
 use crate::signals::StopSignals;
+use crate::stop_reason::STDOUT_CLOSED;
 use crate::terminal::{print_error, print_note, write_stdout};
 
 /// Send dead letters to the destination of a configuration, unchanged and with their ids, and remove those
@@ -167,6 +168,7 @@ impl DeadReplay {
         // Pending notifications have `queue.drain_timeout`; then their receipts fail. After a permanent error
         // no time helps.
         let Self { target, mut receipts, mut counts, .. } = self;
+        let has_lost_stdout = target.has_lost_stdout();
         if counts.permanent_error.is_some() {
             target.close_within(Duration::ZERO).await;
         } else {
@@ -174,6 +176,9 @@ impl DeadReplay {
         }
         while let Some((id, result)) = receipts.next().await {
             counts.record(id, result);
+        }
+        if has_lost_stdout && counts.not_delivered > 0 {
+            counts.last_failure = Some(STDOUT_CLOSED.to_owned());
         }
         Ok(counts)
     }
@@ -222,16 +227,17 @@ impl DeadReplay {
 }
 
 impl ReplayEnd {
-    /// Waits for the timeout or a signal, or for a permanent error of a destination that has accepted nothing
-    /// yet, which it returns.
+    /// Waits for the timeout, a signal or the end of standard output's reader, or for a permanent error of a
+    /// destination that has accepted nothing yet, which it returns.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses no signal.
     async fn wait(&mut self, target: &ForwardTarget) -> Option<String> {
-        let permanent_error = async {
+        let failure = async {
             loop {
-                if let Some(error) = target.permanent_error() {
+                let error = target.permanent_error();
+                if error.is_some() || target.has_lost_stdout() {
                     break error;
                 }
                 sleep(TICK).await;
@@ -241,7 +247,7 @@ impl ReplayEnd {
             biased;
             () = self.signals.next() => None,
             () = sleep_until(self.deadline) => None,
-            error = permanent_error => Some(error),
+            error = failure => error,
         }
     }
 }
@@ -282,7 +288,7 @@ struct ReplayReport {
 
 /// The number of letters that are on their way at once.
 const MOST_RECEIPTS: usize = 1024;
-/// The interval of the checks for a permanent error.
+/// The interval of the checks of the destination.
 const TICK: Duration = Duration::from_millis(50);
 /// The reason why a letter stays that the destination is not meant to get.
 const LEFT_OUT: &str = "the configuration of `--to` leaves the notification out";

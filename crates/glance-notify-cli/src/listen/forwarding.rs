@@ -13,12 +13,14 @@ use crate::arguments::MAX_WAIT;
 use crate::exit_status::CommandError;
 use crate::file_identity::{FileIdentity, refuse_input_as_log};
 use crate::settings::{require_destination, unreadable_file};
-use crate::stop_reason::{deciding, permanent_error};
+use crate::stop_reason::{deciding, needs_stdout, permanent_error};
+use crate::terminal::stdout_is_closed;
 
 /// A running notifier.
 pub(crate) struct ForwardTarget {
     notifier: Notifier,
     worker: JoinHandle<()>,
+    needs_stdout: bool,
     config: Config,
 }
 
@@ -36,7 +38,7 @@ impl ForwardTarget {
         let builder = glance_notify::builder(&config)?.send_timeout(MAX_WAIT);
         let (notifier, worker) = builder.build()?;
         let worker = tokio::spawn(async move { drop(worker.run().await) });
-        Ok(Self { notifier, worker, config })
+        Ok(Self { notifier, worker, needs_stdout: needs_stdout(&config), config })
     }
 
     /// Reads the configuration of a destination, and opens nothing.
@@ -66,9 +68,16 @@ impl ForwardTarget {
         permanent_error(&deciding(self.notifier.destinations()))
     }
 
-    /// Gives pending notifications the time of `queue.drain_timeout`, and ends.
+    /// Returns whether a destination needs standard output, and no process reads that any more.
+    pub(crate) fn has_lost_stdout(&self) -> bool {
+        self.needs_stdout && stdout_is_closed()
+    }
+
+    /// Gives pending notifications the time of `queue.drain_timeout`, and ends. No time helps without a reader of
+    /// standard output.
     pub(crate) async fn close(self) -> Stats {
-        let drain = self.config.drain_timeout();
+        let has_reader = !self.has_lost_stdout();
+        let drain = if has_reader { self.config.drain_timeout() } else { Duration::ZERO };
         self.close_within(drain).await
     }
 

@@ -17,8 +17,10 @@ use super::forwarding::ForwardTarget;
 use super::notification_json::NotificationJson;
 use super::notification_line::LineWriter;
 use super::recent_ids::ContentId;
+use super::summary::ListenEnd;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::file_identity::FileIdentity;
+use crate::terminal::stdout_is_closed;
 
 /// A notification that was selected, with the delivery to settle.
 pub(super) struct SelectedDelivery {
@@ -94,6 +96,16 @@ impl NotificationHandler {
     /// Returns whether notifications go to standard output.
     pub(super) fn is_printing(&self) -> bool {
         matches!(self, Self::Print(..))
+    }
+
+    /// Returns the end if notifications go to standard output and no process reads that any more. A reader of
+    /// printed notifications has seen enough; a destination is not delivered to.
+    pub(super) fn end_without_reader(&self) -> Option<ListenEnd> {
+        match self {
+            Self::Print(..) if stdout_is_closed() => Some(ListenEnd::Stopped),
+            Self::Forward(target) if target.has_lost_stdout() => Some(ListenEnd::StdoutClosed),
+            _ => None,
+        }
     }
 
     /// Returns whether the work is done as soon as a notification is selected.

@@ -23,7 +23,8 @@ use super::work_ledger::WorkLedger;
 use crate::exit_status::CommandError;
 use crate::progress::ProgressLine;
 use crate::signals::StopSignals;
-use crate::terminal::{print_error, print_note, print_warning, stdout_is_closed};
+use crate::stop_reason::STDOUT_CLOSED;
+use crate::terminal::{print_error, print_note, print_warning};
 
 /// The state of a running `listen`.
 pub(crate) struct ListenSession {
@@ -166,9 +167,8 @@ impl ListenSession {
                         let (done, word) = (self.ledger.counts.done, self.handler.done_word());
                         self.progress.show(0, done, format_args!("{done} {word}"));
                     }
-                    let is_unread = self.handler.is_printing() && stdout_is_closed();
-                    if is_unread {
-                        return Err(ListenEnd::Stopped);
+                    if let Some(end) = self.handler.end_without_reader() {
+                        return Err(end);
                     }
                     if is_idle && self.jobs.is_empty() {
                         return Err(ListenEnd::Idle);
@@ -247,14 +247,18 @@ impl ListenSession {
 
     /// Starts the work for notifications, as soon as there is room.
     ///
-    /// After a signal, keeps those whose work has not begun, and [`finish`](Self::finish) gives them back.
+    /// If there is a reason to stop first, keeps those whose work has not begun, and [`finish`](Self::finish)
+    /// gives them back.
     ///
     /// # Errors
     ///
-    /// Returns the end if a signal comes first, or if nothing more is wanted.
+    /// Returns the end if a signal comes or the reader of standard output goes first, or if nothing more is
+    /// wanted.
     async fn start_jobs(&mut self, selected: Vec<SelectedDelivery>) -> Result<(), ListenEnd> {
         let size = self.handler.batch();
         let mut rest = selected.into_iter().peekable();
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while rest.peek().is_some() {
             if let Some(interval) = self.interval {
                 self.next_start = self.next_start.max(Instant::now() - BURST) + interval;
@@ -266,19 +270,24 @@ impl ListenSession {
                 loop {
                     tokio::select! {
                         biased;
-                        () = self.signals.next() => break None,
+                        () = self.signals.next() => break Err(ListenEnd::Interrupted),
+                        _ = ticks.tick() => if let Some(end) = self.handler.end_without_reader() {
+                            break Err(end);
+                        },
                         () = sleep_until(next_start), if Instant::now() < next_start => {}
                         job = &mut start, if self.jobs.len() < self.handler.jobs()
-                            && Instant::now() >= next_start => break Some(job),
+                            && Instant::now() >= next_start => break Ok(job),
                         Some(outcome) = self.jobs.next() => self.ledger.record(outcome),
                     }
                 }
             };
-            let Some(job) = started else {
-                self.unstarted = batch.into_iter().chain(rest).collect();
-                return Err(ListenEnd::Interrupted);
-            };
-            self.jobs.extend(job);
+            match started {
+                Ok(job) => self.jobs.extend(job),
+                Err(end) => {
+                    self.unstarted = batch.into_iter().chain(rest).collect();
+                    return Err(end);
+                }
+            }
         }
         self.check_limit()
     }
@@ -301,7 +310,8 @@ impl ListenSession {
     /// Waits for the work that has begun, closes the listener and the destination, and sums up.
     async fn finish(mut self, listener: Listener, end: ListenEnd) -> ListenSummary {
         let deadline = Instant::now() + GRACE;
-        if !self.jobs.is_empty() {
+        let mut ticks = interval(TICK);
+        if !self.jobs.is_empty() && self.handler.end_without_reader().is_none() {
             print_note(format_args!(
                 "waiting up to {} s for the work that has begun (a signal stops at once)",
                 GRACE.as_secs()
@@ -319,6 +329,8 @@ impl ListenSession {
                     break;
                 }
                 Some(outcome) = self.jobs.next() => self.ledger.record(outcome),
+                // The outcomes that are there come first: without a reader, no other follows.
+                _ = ticks.tick() => if self.handler.end_without_reader().is_some() { break },
             }
         }
         self.progress.clear();
@@ -346,12 +358,15 @@ impl ListenSession {
         }
     }
 
-    /// Returns the message if not everything was done: work failed or did not end, a signal came before the
-    /// end of the sources, or a source that stayed silent was not connected.
+    /// Returns the message if not everything was done: work failed or did not end, the reader of standard output
+    /// or a signal ended it before the end of the sources, or a source that stayed silent was not connected.
     fn shortfall(&self, end: &ListenEnd, stats: &ListenerStats) -> Option<String> {
         let word = self.handler.done_word();
         let failure = self.ledger.last_failure.as_deref();
-        if let Some(reason) = failure.filter(|_| !self.ledger.failed.is_empty()) {
+        let failure = failure.filter(|_| !self.ledger.failed.is_empty());
+        let is_unread = matches!(end, ListenEnd::StdoutClosed)
+            || !self.jobs.is_empty() && self.handler.end_without_reader().is_some();
+        if let Some(reason) = is_unread.then_some(STDOUT_CLOSED).or(failure) {
             return Some(format!("not everything was {word}: {reason}"));
         }
         if !self.jobs.is_empty() {

@@ -42,6 +42,8 @@ pub(super) enum ListenEnd {
     SourcesEnded,
     /// `-n`, or the reader of standard output, which has seen enough.
     Stopped,
+    /// Standard output, to which `--to` delivers, is a pipe that no process reads any more.
+    StdoutClosed,
     /// A signal.
     Interrupted,
     /// No notification came for the time of `--idle`.

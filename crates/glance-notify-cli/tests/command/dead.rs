@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
-use crate::support::{Sandbox, ids, values};
+use crate::support::{CommandOutput, Sandbox, broken_pipe, ids, values};
 
 /// A day of a small cloud.
 const DAY: &str = include_str!("../../../../docs/samples/cloud-day.jsonl");
@@ -131,6 +131,20 @@ fn a_permanent_error_of_the_destination_ends_the_replay() {
     let output = sandbox.run(args).expect(2);
     assert!(output.err.contains("0 replayed, 2 not delivered, 2 unreadable"), "{}", output.err);
     assert!(output.err.contains("missing/copy.jsonl"), "{}", output.err);
+    assert_eq!(sandbox.read("dead.jsonl"), before);
+}
+
+/// A destination on standard output ends the replay with the reader of the pipe, and the letters stay.
+#[test]
+fn a_closed_pipe_behind_the_destination_ends_the_replay() {
+    let sandbox = sandbox();
+    let before = sandbox.read("dead.jsonl");
+    sandbox.file("to.toml", "strategy = 'log'\nlog.target = 'stdout'\n");
+    let args = ["dead", "replay", "--all", "--to", "to.toml", "-c", "config.toml"];
+    let output = sandbox.command(args).stdout(broken_pipe()).output().unwrap();
+    CommandOutput::from(output)
+        .expect_message(3, "not every letter was delivered: standard output is closed")
+        .expect_message(3, "0 replayed, 2 not delivered, 2 unreadable");
     assert_eq!(sandbox.read("dead.jsonl"), before);
 }
 

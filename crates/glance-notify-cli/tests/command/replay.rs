@@ -1,10 +1,13 @@
 //! `replay`: the notifications of files to a destination, with their ids, also after an interruption.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::{CommandOutput, Sandbox, ids, send_signal, values, wait_until};
+use crate::support::{
+    CommandOutput, Sandbox, broken_pipe, ids, send_signal, spawn_piped, values, wait_until,
+};
 
 /// A day of a small cloud.
 const DAY: &str = include_str!("../../../../docs/samples/cloud-day.jsonl");
@@ -53,6 +56,41 @@ fn a_source_is_no_destination() {
     CommandOutput::from(command.stdout(day).output().unwrap())
         .expect_message(2, "`log.target` writes to standard output, which is the input file");
     assert_eq!(sandbox.read("day.jsonl"), DAY);
+}
+
+/// A destination on standard output ends the command with the reader of the pipe, also while a rate holds the
+/// next notification up. An optional one holds up no other.
+#[test]
+fn a_closed_pipe_behind_the_destination_ends_the_command() {
+    let sandbox = sandbox();
+    let output = "strategy = 'log'\nlog.target = 'stdout'\n";
+    sandbox.file("out.toml", output);
+    let unread = |args: &[&str]| -> CommandOutput {
+        sandbox.command(args).stdout(broken_pipe()).output().unwrap().into()
+    };
+    let message = "not everything was forwarded: standard output is closed";
+    for command in ["replay", "listen"] {
+        let args = [command, "--from", "day.jsonl", "--to", "out.toml"];
+        unread(&args).expect_message(3, message);
+    }
+
+    let args = ["replay", "--from", "day.jsonl", "--to", "out.toml", "--rate", "2"];
+    let mut child = spawn_piped(&mut sandbox.command(args));
+    // As `head -1` does: one line, then the end.
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(ids(&values(&line)), ids(&values(DAY))[..1]);
+    CommandOutput::from(child.wait_with_output().unwrap()).expect_message(3, message);
+
+    let copy = sandbox.read("to.toml");
+    let optional = format!(
+        "queue.drain_timeout = 0.2\n[[destination]]\nname = 'copy'\n{copy}\
+         [[destination]]\nname = 'out'\nrequired = false\n{output}"
+    );
+    sandbox.file("to.toml", optional);
+    let args = ["replay", "--from", "day.jsonl", "--to", "to.toml"];
+    unread(&args).expect_message(0, "101 received, 101 forwarded");
+    assert_eq!(sandbox.lines_of("copy.jsonl"), 101);
 }
 
 /// The last line of a file needs no line end.
