@@ -34,8 +34,8 @@ use crate::output_format::TextOrJson;
 use crate::progress::ProgressLine;
 use crate::runtime;
 use crate::signals::StopSignals;
-use crate::stop_reason::{StopReason, last_error};
-use crate::terminal::{print_error, print_note, print_warning};
+use crate::stop_reason::{StopReason, last_error, needs_stdout};
+use crate::terminal::{print_error, print_note, print_warning, stdout_is_closed};
 
 /// Forward all messages that no process forwards, with the configured strategy.
 ///
@@ -108,6 +108,7 @@ struct Drain {
     strategy: &'static str,
     /// `queue.drain_timeout`.
     grace: Duration,
+    needs_stdout: bool,
     forwarder: Forwarder,
 }
 
@@ -133,7 +134,8 @@ impl Drain {
             return Err(CommandError::new(ExitStatus::PermanentError, message));
         }
         let (_, forwarder) = Spool::open(spool, transport)?;
-        Ok(Self { dir, strategy, grace: config.drain_timeout(), forwarder })
+        let (grace, needs_stdout) = (config.drain_timeout(), needs_stdout(config));
+        Ok(Self { dir, strategy, grace, needs_stdout, forwarder })
     }
 
     /// Drains the spool.
@@ -147,8 +149,9 @@ impl Drain {
         timeout: Duration,
         has_progress_line: bool,
     ) -> Result<FinishedDrain, CommandError> {
-        let Self { dir, strategy, grace, forwarder } = self;
+        let Self { dir, strategy, grace, needs_stdout, forwarder } = self;
         let mut monitor = DrainMonitor::new(&forwarder, grace, timeout)?;
+        monitor.needs_stdout = needs_stdout;
         monitor.progress_line = has_progress_line.then(|| ProgressLine::new(None));
         monitor.run(forwarder).await;
         let slots = monitor.look_at_slots(dir).await;
@@ -165,6 +168,8 @@ struct DrainMonitor {
     drain_timeout: Duration,
     /// `--timeout`: the longest time without a delivery or a refusal.
     timeout: Duration,
+    /// Whether the strategy delivers to standard output.
+    needs_stdout: bool,
     signals: StopSignals,
     /// The time of the last delivery or refusal.
     last_progress: Instant,
@@ -194,6 +199,7 @@ impl DrainMonitor {
             account: forwarder.account(),
             drain_timeout,
             timeout,
+            needs_stdout: false,
             signals: StopSignals::listen()?,
             last_progress: Instant::now(),
             settled: 0,
@@ -277,7 +283,9 @@ impl DrainMonitor {
         if self.stop.is_none() {
             return;
         }
-        if *delivered == 0
+        if self.needs_stdout && stdout_is_closed() {
+            self.stop(StopReason::StdoutClosed, Duration::ZERO);
+        } else if *delivered == 0
             && let WorkerState::Retrying { error, permanent: true, .. } = &stats.state
         {
             self.stop(StopReason::PermanentError(error.clone()), Duration::ZERO);

@@ -11,8 +11,8 @@ use notify_testbed::broker::rabbitmq::RabbitMq;
 use serde_json::{Value, json};
 
 use crate::support::{
-    LIFECYCLE, LOG, SPOOL, Sandbox, ids, line, send_signal, spawn_piped, spooled, values,
-    wait_until,
+    CommandOutput, LIFECYCLE, LOG, SPOOL, Sandbox, broken_pipe, ids, line, send_signal,
+    spawn_piped, spooled, values, wait_until,
 };
 
 /// Returns the arguments of a `spool drain` to the file `n.log`.
@@ -81,6 +81,18 @@ fn reports_remaining_messages_and_exits_with_3() {
         .run([&args[..], &SPOOL].concat())
         .expect_message(2, "create it")
         .expect_message(2, "11 pending");
+    assert_eq!(pending(&sandbox), 11);
+}
+
+/// A drain to standard output ends with the reader of the pipe, and all messages stay in the spool.
+#[test]
+fn a_closed_pipe_ends_the_drain() {
+    let sandbox = Sandbox::new();
+    sandbox.pipe(spooled(&["emit"]), LIFECYCLE).expect(0);
+    let args = ["spool", "drain", "--set", "strategy=log", "--set", "log.target=stdout"];
+    let mut command = sandbox.command([&args[..], &SPOOL].concat());
+    let output = CommandOutput::from(command.stdout(broken_pipe()).output().unwrap());
+    output.expect_message(3, "standard output is closed").expect_message(3, "11 pending");
     assert_eq!(pending(&sandbox), 11);
 }
 
