@@ -86,13 +86,17 @@ impl Calendar {
     /// instant `2026-11-24T12:00:00`, with or without an offset.
     ///
     /// A time without an offset is of this calendar's time zone. Where clocks skip it, it is the time
-    /// after the gap; where clocks repeat it, the first.
+    /// after the gap; where clocks repeat it, the first. A zone behind a time, such as `[Europe/Berlin]`, is refused.
     ///
     /// # Errors
     ///
     /// Returns a text that shows the accepted forms.
     pub fn interval(&self, text: &str) -> Result<Range<OffsetDateTime>, String> {
         let text = text.trim();
+        // The parsers accept a zone or a calendar in brackets, and ignore it.
+        if text.contains('[') {
+            return Err(EXPECTED_TIME.to_owned());
+        }
         if let Ok(instant) = text.parse::<Timestamp>() {
             return Ok(from_jiff(instant)..from_jiff(instant));
         }
@@ -186,6 +190,16 @@ mod tests {
     fn refuses_other_forms() {
         for text in ["", "24.11.2026", "2026", "2026-13", "yesterday", "2026-11-31"] {
             assert!(Calendar::utc().interval(text).is_err(), "{text}");
+        }
+        let tokyo = Calendar::new("Asia/Tokyo").unwrap();
+        for time in
+            ["2026-11-24", "2026-11-24T12:00", "2026-11-24T12:00Z", "2026-11-24T12:00+01:00"]
+        {
+            for annotation in ["[Asia/Tokyo]", "[Europe/Paris]", "[+09:00]", "[u-ca=hebrew]"] {
+                assert!(tokyo.interval(time).is_ok(), "{time}");
+                let text = format!("{time}{annotation}");
+                assert_eq!(tokyo.interval(&text), Err(EXPECTED_TIME.to_owned()), "{text}");
+            }
         }
         for zone in ["", "+", "+2", "+26:00", "+02:60", "Mars/Olympus", "+é0", "../x"] {
             assert!(Calendar::new(zone).unwrap_err().contains("Europe/Berlin"), "{zone}");
