@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use glance_notify::transport::printable;
+use glance_notify::transport::printable_path;
 
 use crate::exit_status::CommandError;
 use crate::terminal::print_note;
@@ -125,9 +125,9 @@ pub(crate) fn read_error(name: &str, error: &io::Error) -> CommandError {
     CommandError::file(&format!("cannot read `{name}`"), error)
 }
 
-/// Returns a path as messages show it: escaped, and at most 256 characters long.
+/// Returns a path as messages show it: escaped, without credentials of URLs, and at most 256 characters long.
 pub(crate) fn display_path(path: &Path) -> String {
-    printable(&path.to_string_lossy(), 256).to_string()
+    printable_path(path, 256)
 }
 
 /// The first bytes of every gzip file.

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use glance_notify::config::Layers;
+use glance_notify::config::{Layers, Redact};
 use glance_notify::transport::{DRIVERS, printable};
 use glance_notify::{Config, Error};
 
@@ -98,7 +98,7 @@ impl ConfigArgs {
                 let message = format!(
                     "--set: `{}` has no effect because the strategy is `{}`: remove it, or add \
                      `--set strategy={table}`",
-                    printable(key, MAX_NAME),
+                    printable(&Redact::Secrets.text(key), MAX_NAME),
                     strategies.join("`, `")
                 );
                 return Err(CommandError::new(ExitStatus::PermanentError, message));
@@ -126,7 +126,7 @@ impl ConfigArgs {
                 let message = format!(
                     "--set: `{}` has no effect because every destination overrides it: remove it, or \
                      change the key in {}",
-                    printable(key, MAX_NAME),
+                    printable(&Redact::Secrets.text(key), MAX_NAME),
                     printable(&first.origin, MAX_NAME)
                 );
                 return Err(CommandError::new(ExitStatus::PermanentError, message));

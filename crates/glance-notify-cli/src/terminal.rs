@@ -10,6 +10,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use glance_notify::config::Redact;
 use glance_notify::transport::printable;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -67,10 +68,10 @@ pub(crate) fn escape_lines(text: &str) -> String {
 /// A usage error goes to standard error and is a permanent error. The texts of `--help`
 /// and `--version` go to standard output.
 pub(crate) fn print_usage(error: &clap::Error) -> ExitStatus {
-    // clap repeats the arguments, and you may have pasted those from anywhere.
     let text = escape_lines(&error.render().to_string());
     if error.use_stderr() {
-        write_beside_progress(text.as_bytes());
+        // clap repeats the arguments, and you may have pasted those from anywhere: also the URL of a broker.
+        write_beside_progress(Redact::Secrets.text(&text).as_bytes());
         return ExitStatus::PermanentError;
     }
     match write_stdout(|out| out.write_all(text.as_bytes())) {

@@ -18,7 +18,7 @@ pub use notify_rabbit as rabbit;
 #[cfg(feature = "spool")]
 pub use notify_spool as spool;
 
-pub use notify_core::redact::{Printable, printable};
+pub use notify_core::redact::{Printable, printable, printable_path};
 pub use notify_core::transport::{
     Batch, BlockedGuard, BrokerCounters, BrokerStats, Finding, FindingState, Lane, Lanes,
     LatencyStats, Settlements, Transport, Verdict, async_trait,

@@ -178,6 +178,18 @@ fn a_glance_api_conf_names_the_broker() {
     assert!(error.contains("line 2): notifications are read from RabbitMQ only"), "{error}");
 }
 
+/// The URL of another scheme is no file: the error says which URLs name a broker, and repeats no password.
+#[test]
+fn a_location_is_no_other_url() {
+    for location in ["rabbit://u:hunter2@mq1:5672/", "AMQP://u:hunter2@mq1", "://u:hunter2@mq1"] {
+        let error = listen::SourceConfig::from_location(location).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        let message = format!("{error:#}");
+        assert!(message.contains("a URL that begins with amqp:// or amqps://"), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+}
+
 /// A file or a directory that names a source is as secret as any other configuration.
 #[cfg(feature = "rabbit")]
 #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use notify_core::redact::printable;
+use notify_core::redact::printable_path;
 
 /// A result of the archive.
 pub type Result<T, E = ArchiveError> = std::result::Result<T, E>;
@@ -173,5 +173,5 @@ fn is_damaged_row(error: &rusqlite::Error) -> bool {
 
 /// Returns a path as messages show it.
 pub(crate) fn shown(path: &Path) -> String {
-    printable(&path.to_string_lossy(), 256).to_string()
+    printable_path(path, 256)
 }

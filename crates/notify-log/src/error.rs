@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use notify_core::redact::printable;
+use notify_core::redact::printable_path;
 use notify_core::{Error, ErrorKind};
 
 /// Returns an error about an operation on `log.file` that the system refused.
@@ -26,9 +26,9 @@ pub(crate) fn file_message(path: &Path, problem: &str) -> String {
     format!("`log.file`: {} {problem}", display_path(path))
 }
 
-/// Escapes control characters in a path, so that logs and terminals show it without harm.
+/// Returns a path that logs and terminals show without harm: escaped, and without credentials of URLs.
 pub(crate) fn display_path(path: &Path) -> String {
-    printable(&path.to_string_lossy(), MAX_PATH_CHARS).to_string()
+    printable_path(path, MAX_PATH_CHARS)
 }
 
 /// The longest path that Linux accepts (`PATH_MAX`).

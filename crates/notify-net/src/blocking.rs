@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use notify_core::redact::printable_path;
 use notify_core::{Error, ErrorKind, Result};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -41,7 +42,8 @@ pub(crate) async fn read_in_time<T>(
     read: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     timeout(time, read).await.unwrap_or_else(|_| {
-        let names = files.iter().map(|(option, path)| format!("`{option}` {}", path.display()));
+        let names =
+            files.iter().map(|(option, path)| format!("`{option}` {}", printable_path(path, 256)));
         let names = match files {
             [] => "the CA certificates of this system".to_owned(),
             _ => names.collect::<Vec<_>>().join(" or "),

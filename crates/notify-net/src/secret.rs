@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::PathBuf;
 
+use notify_core::redact::printable_path;
 use notify_core::{Error, ErrorKind, Result};
 use serde::de::{Deserialize, Deserializer};
 
@@ -98,7 +99,7 @@ impl Password {
             let unreadable = |reason| {
                 Error::new(
                     ErrorKind::Access,
-                    format!("cannot read `password_file` {}: {reason}", path.display()),
+                    format!("cannot read `password_file` {}: {reason}", printable_path(&path, 256)),
                 )
             };
             let metadata = fs::metadata(&path).map_err(|error| unreadable(error.to_string()))?;

@@ -6,7 +6,6 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use notify_core::redact::printable;
 use notify_core::{Error, ErrorKind};
 
 /// The failure of an operation on the database of a slot.
@@ -133,7 +132,7 @@ pub(crate) fn dir_message(path: &Path, problem: &str) -> String {
 
 /// Returns `path` in a form that is safe to print on a terminal.
 pub(crate) fn printable_path(path: &Path) -> String {
-    printable(&path.to_string_lossy(), PATH_CHARS).to_string()
+    notify_core::redact::printable_path(path, PATH_CHARS)
 }
 
 /// Returns the delay before the spool repeats background work that failed with `error`.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use glance_notify::config::{ConfigKey, Layers};
+use glance_notify::config::{ConfigKey, Layers, Redact};
 use glance_notify::transport::printable;
 
 use crate::exit_status::{CommandError, ExitStatus};
@@ -82,7 +82,8 @@ fn unknown(name: &str) -> CommandError {
         Some(key) => format!("did you mean `{}`?", key.name),
         None => "`glance-notify config explain` lists all keys".to_owned(),
     };
-    let name = printable(name, MAX_CHARS);
+    let name = Redact::Secrets.text(name);
+    let name = printable(&name, MAX_CHARS);
     CommandError::new(ExitStatus::PermanentError, format!("unknown key `{name}`: {hint}"))
 }
 

@@ -201,9 +201,8 @@ impl InputSummary {
 fn refuse_source(path: &Path) -> Result<(), CommandError> {
     let has_extension = |wanted: &str| path.extension().is_some_and(|found| found == wanted);
     // A URL may hold a password, so the message does not repeat it.
-    let text = path.to_string_lossy();
-    let is_broker = text.starts_with("amqp://") || text.starts_with("amqps://");
-    if is_broker || has_extension("toml") || has_extension("conf") {
+    let is_url = path.to_string_lossy().contains("://");
+    if is_url || has_extension("toml") || has_extension("conf") {
         return Err(CommandError::new(ExitStatus::PermanentError, NO_SOURCE));
     }
     Ok(())

@@ -34,7 +34,7 @@ use crate::exit_status::{CommandError, ExitStatus};
 use crate::settings::ConfigArgs;
 use clap::Subcommand;
 use glance_notify::Config;
-use glance_notify::config::DestinationConfig;
+use glance_notify::config::{DestinationConfig, Redact};
 use glance_notify::transport::{printable, spool};
 
 use slots::{ask_disk, check_readable};
@@ -181,7 +181,8 @@ fn select_destination<'a>(
             if let Some(found) = destinations.iter().find(|it| it.name() == name) {
                 return Ok(*found);
             }
-            format!("no destination `{}` is configured", printable(name, MAX_NAME))
+            let name = Redact::Secrets.text(name);
+            format!("no destination `{}` is configured", printable(&name, MAX_NAME))
         }
     };
     let names: Vec<_> = destinations.iter().map(|it| format!("`{}`", it.name())).collect();

@@ -235,8 +235,8 @@ fn commands_without_configuration_show_no_secret() {
     }
 }
 
-/// A URL with a password in the place of a key, a word or an id is an error that does
-/// not repeat it.
+/// A URL with a password in the place of a key, a word, an id or a file is an error that
+/// does not repeat it.
 #[test]
 fn misplaced_secrets_are_not_echoed() {
     let sandbox = Sandbox::new();
@@ -281,6 +281,53 @@ fn misplaced_secrets_are_not_echoed() {
         &["emit", "--set", "strategy=noop", "--skip-invalid", input],
     ] {
         assert_no_secret(&sandbox, &sandbox.run(args).expect(4), &[]);
+    }
+    // Operators paste the `transport_url` of oslo.messaging.
+    for url in [format!("rabbit://u:{SECRET}@h/"), format!("AMQP://u:{SECRET}@h:5672/v")] {
+        let file = format!("log.file={url}");
+        let spool = format!("spool.dir={url}");
+        let password = format!("rabbit.password_file={url}");
+        let key = format!("rabbit.{url}=1");
+        for (args, code) in [
+            (&["listen", "--from", &url][..], 2),
+            (&["listen", "--from", input, "--to", &url], 2),
+            (&["listen", "--from", input, "--dead-letters", &url], 2),
+            (&["listen", &url], 2),
+            (&["replay", "--dry-run", "--from", &url], 2),
+            (&["doctor", "--from", &url], 2),
+            (&["doctor", "--nagios", "--from", &url], 3),
+            (&["search", "--from", &url], 2),
+            (&["timeline", "debian-12", "--from", &url], 2),
+            (&["archive", "import", "--archive", "audit", &url], 2),
+            (&["archive", "verify", "--archive", &url], 2),
+            #[cfg(feature = "serve")]
+            (&["serve", &url], 2),
+            (&["emit", "--set", "strategy=noop", &url], 2),
+            (&["validate", &url], 2),
+            (&["check", "-c", &url], 2),
+            (&["check", "--set", "strategy=log", "--set", &file], 2),
+            (&["check", "--set", "strategy=log", "--set", "log.file=n", "--set", &spool], 2),
+            (
+                &[
+                    "check",
+                    "--set",
+                    "strategy=rabbit",
+                    "--set",
+                    "rabbit.user=u",
+                    "--set",
+                    &password,
+                ],
+                2,
+            ),
+            (&["check", "--set", "strategy=log", "--set", &key], 2),
+            (&["spool", "ls", "--destination", &url, "--set", "spool.dir=s"], 2),
+            (&["config", "explain", &url], 2),
+        ] {
+            let output = sandbox.run([args, &["-vvv"]].concat()).expect(code);
+            assert_no_secret(&sandbox, &output, &[]);
+        }
+        let expected = "a URL that begins with amqp:// or amqps://, or the glance-api.conf";
+        sandbox.run(["listen", "--from", &url]).expect_message(2, expected);
     }
 }
 

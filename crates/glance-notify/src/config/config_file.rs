@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use notify_core::Result;
-use notify_core::redact::printable;
+use notify_core::redact::printable_path;
 
 use super::glance_conf::conf_files::ConfFiles;
 use super::masking::is_secret;
@@ -93,7 +93,7 @@ pub(super) fn conf_files_in(directory: &Path) -> Result<Vec<PathBuf>> {
 
 /// Returns a path in the form of a message.
 fn shown(path: &Path) -> String {
-    printable(&path.to_string_lossy(), PLACE_CHARS).to_string()
+    printable_path(path, PLACE_CHARS)
 }
 
 /// Returns the text of the file at `path`, and the permission bits of the file.

@@ -61,7 +61,7 @@ impl FilePlace {
         if self.is_input() {
             return "standard input".to_owned();
         }
-        notify_core::redact::printable(&self.path.to_string_lossy(), NAME_CHARS).to_string()
+        notify_core::redact::printable_path(&self.path, NAME_CHARS)
     }
 
     /// Opens the place as a source called `name`.

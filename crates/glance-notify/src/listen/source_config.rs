@@ -142,8 +142,8 @@ impl SourceConfig {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if a configuration cannot be read, if a kind of source is not compiled in, and
-    /// as from [`Config::sources`].
+    /// [`ErrorKind::Config`] if a configuration cannot be read, if a kind of source is not compiled in, for any
+    /// other URL, and as from [`Config::sources`].
     ///
     /// # Examples
     ///
@@ -163,6 +163,12 @@ impl SourceConfig {
         if location.starts_with("amqp://") || location.starts_with("amqps://") {
             let table = [("url".to_owned(), location.into())].into_iter().collect();
             return Ok(vec![Self::from_table("--from", table, Origins::default())?]);
+        }
+        // As a file, the URL of oslo.messaging (`rabbit://`) would be missing, and its password in the message.
+        if location.split_once("://").is_some_and(|(scheme, _)| !scheme.contains('/')) {
+            let expected = "expected a URL that begins with amqp:// or amqps://, or the glance-api.conf \
+                            that names the broker";
+            return Err(config_error(format!("`--from`: {expected}")));
         }
         let path = std::path::Path::new(location);
         let has_extension = |wanted: &str| path.extension().is_some_and(|found| found == wanted);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::durable_file::{create_private, lock_within};
 use crate::error::{Error, ErrorKind, Result};
-use crate::redact::printable::printable;
+use crate::redact::quote::printable_path;
 
 /// An exclusive advisory lock (`flock`) on the file `….lock` beside a checkpoint.
 ///
@@ -33,7 +33,7 @@ impl CheckpointLock {
         if self.file.is_some() {
             return Ok(());
         }
-        let name = || printable(&checkpoint.to_string_lossy(), 512).to_string();
+        let name = || printable_path(checkpoint, 512);
         let file_error = |error: io::Error| {
             Error::of_file(format!("the checkpoint `{}` cannot be locked", name()), error)
         };

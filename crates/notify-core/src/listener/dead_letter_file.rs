@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::dead_letter::{DeadLetter, DeadLetterRecord};
 use super::durable_file::{SYNC_UNSUPPORTED, give_to, sync_directory, temporary_path};
 use crate::error::{Error, ErrorKind, Result};
-use crate::redact::printable::printable;
+use crate::redact::quote::printable_path;
 
 /// The dead-letter file of a listener, which may run meanwhile.
 ///
@@ -229,8 +229,7 @@ impl DeadLetterFile {
 
     /// Returns the text of an error about this file.
     fn message(&self, problem: &str) -> String {
-        let path = self.path.to_string_lossy();
-        format!("the dead-letter file `{}` {problem}", printable(&path, 256))
+        format!("the dead-letter file `{}` {problem}", printable_path(&self.path, 256))
     }
 }
 

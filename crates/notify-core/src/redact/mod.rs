@@ -2,7 +2,7 @@
 //!
 //! No credential leaves the process in a notification, an error, a log line or a file. [`Redact`] runs
 //! while a notification is encoded, so before anything queues, spools, logs or sends it. [`printable`]
-//! escapes text from outside before an error or a log shows it.
+//! escapes text from outside before an error or a log shows it, and [`printable_path`] paths.
 //!
 //! The threat is real. Glance has leaked credentials of its stores in `location` (commit 7bdc4eb94)
 //! and in error texts (CVE-2013-0212), and OpenStack has leaked tokens to its message queue
@@ -17,3 +17,4 @@ mod url;
 
 pub use policy::Redact;
 pub use printable::{Printable, printable};
+pub use quote::printable_path;

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use notify_core::redact::printable_path;
 use notify_core::{Error, Result};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -40,7 +41,7 @@ pub(super) fn read_key(option: &str, path: &Path) -> Result<PrivateKeyDer<'stati
 
 /// Creates the error of an unusable file.
 pub(super) fn file_error(option: &str, path: &Path, reason: &str) -> Error {
-    access_error(format!("cannot use `{option}` {}: {reason}", path.display()))
+    access_error(format!("cannot use `{option}` {}: {reason}", printable_path(path, 256)))
 }
 
 /// Creates the error of a file from which no `item` could be read.

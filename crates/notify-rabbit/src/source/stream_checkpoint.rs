@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use notify_core::listener::checkpoint_lock::CheckpointLock;
 use notify_core::listener::durable_file::replace;
-use notify_core::redact::printable;
+use notify_core::redact::printable_path;
 use notify_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -187,7 +187,7 @@ fn file_error(path: &Path, problem: &str, error: io::Error) -> Error {
 
 /// Returns a path for a message.
 fn display(path: &Path) -> String {
-    printable(&path.to_string_lossy(), 512).to_string()
+    printable_path(path, 512)
 }
 
 /// The longest wait for a disk.
