@@ -60,20 +60,21 @@ pub(crate) struct ReplayArgs {
 /// Returns an error if an option or a configuration is wrong, or if a source has no end.
 pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let (filter, ..) = args.selection.read()?;
+    let to = args.to.as_deref();
     let runtime = runtime::start()?;
     let summary = if let Some(directory) = args.sources.archive()? {
+        let config = args.sources.listener(config, to)?;
         // The archive selects by itself: a name stands for all events of its image.
         let (lines, end) = ArchiveLines::open(directory, filter)?;
         let name = display_path(directory);
         let source = LineSource::from_lines(name, lines);
-        let config = args.sources.with_dead_letters(config.load()?)?;
         let builder = Listener::builder(source, dead_letters(&config));
         let builder = builder.config(listener_config(&config));
         let keeps = config.dead_letters().is_some();
         let summary = runtime.block_on(send(args, builder, EventFilter::default(), &[], keeps));
         end.check().and(summary)
     } else {
-        let (sources, config) = args.sources.sources(config, SourceConfig::into_tap)?;
+        let (sources, config) = args.sources.sources(config, to, SourceConfig::into_tap)?;
         if sources.iter().any(|source| !source.has_end()) {
             let message =
                 "a replay needs files: use `glance-notify listen --to` to forward from a broker";

@@ -38,6 +38,27 @@ impl ConfigArgs {
     /// key or a wrong value, or if `--set` sets a key of a strategy that is not chosen or one that every
     /// destination overrides.
     pub(crate) fn load(&self) -> Result<Config, CommandError> {
+        let config = self.build()?;
+        if has_strategy(&config) {
+            self.refuse_settings_without_effect(&config)?;
+            self.refuse_overridden_settings(&config)?;
+        }
+        Ok(config)
+    }
+
+    /// Builds the configuration for a subcommand that reads nothing but these keys and tables of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), and for a `--set` of another key.
+    pub(crate) fn load_part(&self, keys: &[&str]) -> Result<Config, CommandError> {
+        let config = self.build()?;
+        self.refuse_settings_outside(keys)?;
+        Ok(config)
+    }
+
+    /// Builds the configuration from its layers.
+    fn build(&self) -> Result<Config, CommandError> {
         let mut layers = Layers::new();
         if self.config.is_empty() {
             layers = layers.default_file().map_err(unreadable_file)?;
@@ -49,12 +70,7 @@ impl ConfigArgs {
         for setting in &self.settings {
             layers = layers.set(setting)?;
         }
-        let config = layers.build()?;
-        if has_strategy(&config) {
-            self.refuse_settings_without_effect(&config)?;
-            self.refuse_overridden_settings(&config)?;
-        }
-        Ok(config)
+        Ok(layers.build()?)
     }
 
     /// Builds the configuration for a subcommand that delivers notifications.
@@ -85,11 +101,32 @@ impl ConfigArgs {
         Err(CommandError::new(ExitStatus::PermanentError, message))
     }
 
+    /// Refuses a `--set` of anything but these keys and tables, for a subcommand that reads no others.
+    ///
+    /// A file and the environment may belong to other subcommands, so they are no mistake.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with the key to leave out.
+    pub(crate) fn refuse_settings_outside(&self, keys: &[&str]) -> Result<(), CommandError> {
+        let mut settings = self.settings.iter().map(|setting| key_of(setting));
+        let Some(key) = settings.find(|key| !keys.iter().any(|table| is_within(key, table))) else {
+            return Ok(());
+        };
+        let message = format!(
+            "--set: `{}` has no effect because this command reads only `{}` of its configuration: \
+             remove it, or change the file of `--from` or `--to`",
+            printable(&Redact::Secrets.text(key), MAX_NAME),
+            keys.join("`, `")
+        );
+        Err(CommandError::new(ExitStatus::PermanentError, message))
+    }
+
     /// Refuses a `--set` for the table of a strategy that is not chosen: even a misspelt key there would
     /// have no effect.
     fn refuse_settings_without_effect(&self, config: &Config) -> Result<(), CommandError> {
         for setting in &self.settings {
-            let key = setting.split('=').next().unwrap_or_default().trim();
+            let key = key_of(setting);
             let Some((table, _)) = key.split_once('.') else { continue };
             let Some(driver) = DRIVERS.iter().find(|driver| driver.name == table) else { continue };
             let strategies: Vec<_> =
@@ -111,13 +148,11 @@ impl ConfigArgs {
     fn refuse_overridden_settings(&self, config: &Config) -> Result<(), CommandError> {
         let entries = config.entries();
         for setting in &self.settings {
-            let key = setting.split('=').next().unwrap_or_default().trim();
+            let key = key_of(setting);
             let mut found = entries.iter().filter(|entry| {
                 let table = entry.key.strip_prefix("destination[");
                 let own = table.and_then(|rest| rest.split_once("].")).map(|(_, own)| own);
-                let below = own.and_then(|own| own.strip_prefix(key));
-                entry.origin != "default"
-                    && below.is_some_and(|below| below.is_empty() || below.starts_with('.'))
+                entry.origin != "default" && own.is_some_and(|own| is_within(own, key))
             });
             if let Some(first) = found.next()
                 && first.origin != "--set"
@@ -134,6 +169,16 @@ impl ConfigArgs {
         }
         Ok(())
     }
+}
+
+/// Returns the key of a setting of the form `KEY=VALUE`.
+fn key_of(setting: &str) -> &str {
+    setting.split('=').next().unwrap_or_default().trim()
+}
+
+/// Returns whether a key is `table` or one of its keys.
+fn is_within(key: &str, table: &str) -> bool {
+    key.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Adds to the error of a configuration file that cannot be read what you can do about it.

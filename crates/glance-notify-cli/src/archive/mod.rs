@@ -52,7 +52,8 @@ enum ArchiveCommand {
 /// Returns an error if the archive cannot be used or an option is wrong.
 pub(crate) fn run(args: &ArchiveArgs, config: &ConfigArgs) -> Result<ExitStatus, CommandError> {
     let Some(command) = &args.command else {
-        return service::run(&args.service, &config.load()?);
+        let config = config.load_part(&["archive", "listener", "redact", "source"])?;
+        return service::run(&args.service, &config);
     };
     match command {
         ArchiveCommand::Import(args) => import::run(args),

@@ -58,7 +58,8 @@ pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, 
     let (filter, calendar, names) = args.selection.read()?;
     refuse_archive(&args.sources)?;
     // The queues and checkpoints of a configuration belong to its own program, such as the archive.
-    let (sources, config) = args.sources.sources(config, SourceConfig::into_tap)?;
+    let (sources, config) =
+        args.sources.sources(config, args.to.as_deref(), SourceConfig::into_tap)?;
     let lines = line_filter(&filter, &config);
     let adapt = |source: SourceConfig| {
         let source = source.follow(!args.exit_at_end).filter(lines.clone());

@@ -66,19 +66,20 @@ pub(crate) struct TapArgs {
 
 impl LocationArgs {
     /// Returns the sources that the option names, and the configuration of their listener. Prints the warnings
-    /// about that configuration if it names the sources.
+    /// about that configuration.
     ///
     /// # Errors
     ///
-    /// Returns an error if a configuration is invalid, or if a file cannot be read.
-    pub(crate) fn sources(
+    /// Returns an error if a configuration is invalid, if a file cannot be read, and for a `--set` that reaches
+    /// neither the listener nor a source.
+    fn sources(
         &self,
         config: &ConfigArgs,
+        to: Option<&Path>,
     ) -> Result<(Vec<SourceConfig>, Config), CommandError> {
-        let config = config.load()?;
+        let config = self.listener(config, to)?;
         let mut sources = self.named_sources()?;
         if self.from.is_empty() {
-            config.warnings().iter().for_each(|warning| print_warning(format_args!("{warning}")));
             sources = config.sources()?;
             if sources.is_empty() {
                 sources.push(SourceConfig::file("-"));
@@ -98,12 +99,30 @@ impl LocationArgs {
         config: &ConfigArgs,
     ) -> Result<Vec<SourceConfig>, CommandError> {
         if self.from.is_empty() {
-            return self.sources(config).map(|(sources, _)| sources);
+            config.refuse_settings_outside(&["source"])?;
+            return self.sources(config, None).map(|(sources, _)| sources);
         }
         config.refuse()?;
         let sources = self.named_sources()?;
         sources.iter().filter_map(SourceConfig::path).try_for_each(probe)?;
         Ok(sources)
+    }
+
+    /// Returns the configuration of the listener, and prints the warnings about it.
+    fn listener(&self, config: &ConfigArgs, to: Option<&Path>) -> Result<Config, CommandError> {
+        let keys: &[&str] = if self.from.is_empty() {
+            &["listener", "redact", "source"]
+        } else {
+            &["listener", "redact"]
+        };
+        let config = config.load_part(keys)?;
+        for warning in config.warnings() {
+            // The environment is a layer of the destination too, which has warnings of its own about it.
+            if to.is_none() || !warning.contains("environment variable ") {
+                print_warning(format_args!("{warning}"));
+            }
+        }
+        Ok(config)
     }
 
     /// Returns the sources that the option names.
@@ -136,23 +155,26 @@ impl SourceArgs {
     }
 
     /// Returns the sources that the options name, each as `adapt` changes it, and the configuration of their
-    /// listener. Prints the warnings about the sources.
+    /// listener. Prints the warnings about both. `to` is the configuration of the destination.
     ///
     /// `--checkpoint` comes after `adapt`, which changes only what a configuration says.
     ///
     /// # Errors
     ///
-    /// Returns an error if a configuration is invalid, if a file cannot be used, and for a checkpoint of
-    /// anything but a single file.
+    /// Returns an error if a configuration is invalid, if a file cannot be used, for a `--set` without effect, and
+    /// for a checkpoint of anything but a single file.
     pub(crate) fn sources(
         &self,
         config: &ConfigArgs,
+        to: Option<&Path>,
         adapt: fn(SourceConfig) -> SourceConfig,
     ) -> Result<(Vec<SourceConfig>, Config), CommandError> {
-        let (sources, config) = self.locations.sources(config)?;
+        let (sources, config) = self.locations.sources(config, to)?;
         let mut sources: Vec<_> = sources.into_iter().map(adapt).collect();
-        for source in &sources {
-            source.warnings().iter().for_each(|warning| print_warning(format_args!("{warning}")));
+        // One file may name both the sources and the listener.
+        let is_new = |warning: &&String| !config.warnings().contains(warning);
+        for warning in sources.iter().flat_map(SourceConfig::warnings).filter(is_new) {
+            print_warning(format_args!("{warning}"));
         }
         if let Some(path) = &self.checkpoint {
             let [source] = sources.as_mut_slice() else {
@@ -174,12 +196,21 @@ impl SourceArgs {
         Ok((sources, self.with_dead_letters(config)?))
     }
 
-    /// Returns the configuration with the dead-letter file of the option, if that names one.
+    /// Returns the configuration of the listener, and prints the warnings about it.
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be written.
-    pub(crate) fn with_dead_letters(&self, config: Config) -> Result<Config, CommandError> {
+    /// As [`sources`](Self::sources).
+    pub(crate) fn listener(
+        &self,
+        config: &ConfigArgs,
+        to: Option<&Path>,
+    ) -> Result<Config, CommandError> {
+        self.with_dead_letters(self.locations.listener(config, to)?)
+    }
+
+    /// Returns the configuration with the dead-letter file of the option, if that names one.
+    fn with_dead_letters(&self, config: Config) -> Result<Config, CommandError> {
         let Some(path) = &self.dead_letters else { return Ok(config) };
         probe_for_writing(path)?;
         Ok(config.with_dead_letters(path))

@@ -79,6 +79,54 @@ fn options_without_effect_are_refused() {
     }
 }
 
+/// A `--set` that the command does not read is refused instead of ignored: it changes no file of `--from` and no
+/// table `[[source]]`.
+#[test]
+fn settings_that_the_command_does_not_read_are_refused() {
+    let sandbox = sandbox();
+    sandbox.file("sources.toml", "[[source]]\nfile = 'day.jsonl'\n");
+    for (command, setting, keys) in [
+        (&["listen", "--from", "day.jsonl"][..], "rabbit.ca_file=/x", "`listener`, `redact`"),
+        (&["listen", "--from", "day.jsonl"], "source=[]", "`listener`, `redact`"),
+        (&["listen", "-c", "sources.toml"], "rabbit.topic=a", "`listener`, `redact`, `source`"),
+        (&["doctor", "-c", "sources.toml"], "listener.prefetch=1", "`source`"),
+        (&["dead", "ls"], "log.file=x", "`listener`"),
+        (&["archive"], "log.file=x", "`archive`, `listener`, `redact`, `source`"),
+        #[cfg(feature = "serve")]
+        (&["serve"], "queue.max_age=9", "`archive`"),
+    ] {
+        let key = setting.split('=').next().unwrap();
+        let message =
+            format!("--set: `{key}` has no effect because this command reads only {keys} of its");
+        sandbox.run([command, &["--set", setting]].concat()).expect_message(2, &message);
+    }
+    for args in [
+        &["--from", "day.jsonl", "--set", "listener.prefetch=10", "--set", "redact=off"][..],
+        &["--set", "source=[{ file = 'day.jsonl' }]"],
+    ] {
+        let output = sandbox.run([&["listen", "--exit-at-end"][..], args].concat()).expect(0);
+        assert_eq!(output.out.lines().count(), DAY.lines().count());
+    }
+}
+
+/// A variable that reaches no source is a warning. The environment is a layer of the destination, which has a
+/// warning of its own.
+#[test]
+fn a_variable_without_effect_is_warned_of() {
+    let sandbox = sandbox();
+    sandbox.file("to.toml", "strategy = 'log'\nlog.file = 'copy.jsonl'\nlog.sync = false\n");
+    for (options, strategy) in [(&["--to", "to.toml"][..], "log"), (&[], "noop")] {
+        let args = [&["listen", "--exit-at-end", "--from", "day.jsonl"][..], options].concat();
+        let mut command = sandbox.command(args);
+        command.env("GLANCE_NOTIFY__RABBIT__PASSWORD", "hunter2");
+        let warning = "`rabbit.password` (environment variable GLANCE_NOTIFY__RABBIT__PASSWORD) has no \
+                       effect because the strategy is";
+        let output = CommandOutput::from(command.output().unwrap());
+        let output = output.expect_message(0, &format!("{warning} `{strategy}`"));
+        assert_eq!(output.err.matches(warning).count(), 1, "{}", output.err);
+    }
+}
+
 /// The options select the same events as those of the questions, and JSON is the notification unchanged.
 #[test]
 fn the_selection_is_that_of_the_questions() {

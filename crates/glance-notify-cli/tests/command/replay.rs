@@ -161,6 +161,27 @@ fn a_dry_run_sends_nothing() {
     sandbox.run(missing).expect_message(2, "`no.toml`");
 }
 
+/// `--set` changes neither the destination nor the sources, which are files of their own: 2, and nothing is sent.
+#[test]
+fn a_setting_of_the_destination_is_refused() {
+    let sandbox = sandbox();
+    sandbox.run(["archive", "import", "--archive", "audit", "day.jsonl"]).expect(0);
+    for from in ["day.jsonl", "audit"] {
+        let args = ["replay", "--from", from, "--to", "to.toml"];
+        for (key, value) in
+            [("log.file", "other.log"), ("disabled_notifications", "[\"image\"]"), ("source", "[]")]
+        {
+            let setting = format!("{key}={value}");
+            let message = format!("--set: `{key}` has no effect because this command reads only");
+            let output = sandbox.run([&args[..], &["--set", &setting]].concat());
+            output.expect_message(2, &message);
+        }
+        assert!(!sandbox.path("copy.jsonl").exists());
+        sandbox.run([&args[..], &["--set", "listener.prefetch=10"]].concat()).expect(0);
+        std::fs::remove_file(sandbox.path("copy.jsonl")).unwrap();
+    }
+}
+
 /// `--rate` sends no faster.
 #[test]
 fn a_rate_is_not_exceeded() {
