@@ -3,7 +3,7 @@
 //! The library sends nothing without a strategy. The command requires one, and it refuses or reports settings
 //! that would have no effect: you run it to send something.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use glance_notify::config::{Layers, Redact};
 use glance_notify::transport::{DRIVERS, printable};
@@ -38,7 +38,7 @@ impl ConfigArgs {
     /// key or a wrong value, or if `--set` sets a key of a strategy that is not chosen or one that every
     /// destination overrides.
     pub(crate) fn load(&self) -> Result<Config, CommandError> {
-        let config = self.build()?;
+        let config = self.build(None)?;
         if has_strategy(&config) {
             self.refuse_settings_without_effect(&config)?;
             self.refuse_overridden_settings(&config)?;
@@ -46,22 +46,36 @@ impl ConfigArgs {
         Ok(config)
     }
 
-    /// Builds the configuration for a subcommand that reads nothing but these keys and tables of it.
+    /// Builds the configuration for a subcommand that reads nothing but these keys and tables of it. Without `-c`,
+    /// `file` replaces the default file.
     ///
     /// # Errors
     ///
     /// As [`load`](Self::load), and for a `--set` of another key.
-    pub(crate) fn load_part(&self, keys: &[&str]) -> Result<Config, CommandError> {
-        let config = self.build()?;
+    pub(crate) fn load_part(
+        &self,
+        keys: &[&str],
+        file: Option<&Path>,
+    ) -> Result<Config, CommandError> {
+        let config = self.build(file)?;
         self.refuse_settings_outside(keys)?;
         Ok(config)
     }
 
-    /// Builds the configuration from its layers.
-    fn build(&self) -> Result<Config, CommandError> {
+    /// Returns the files that `-c` names.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.config
+    }
+
+    /// Builds the configuration from its layers. Without `-c`, `file` replaces the default file.
+    fn build(&self, file: Option<&Path>) -> Result<Config, CommandError> {
         let mut layers = Layers::new();
         if self.config.is_empty() {
-            layers = layers.default_file().map_err(unreadable_file)?;
+            let with_file = match file {
+                Some(path) => layers.file(path),
+                None => layers.default_file(),
+            };
+            layers = with_file.map_err(unreadable_file)?;
         }
         for path in &self.config {
             layers = layers.file(path).map_err(unreadable_file)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use glance_notify::Config;
 use glance_notify::codec::LineFilter;
+use glance_notify::config::{Layers, Redact};
 use glance_notify::listen::SourceConfig;
 #[cfg(feature = "rabbit")]
 use glance_notify::listen::SourceQueue;
@@ -26,9 +27,9 @@ pub(crate) struct LocationArgs {
     /// Source of notifications. Repeat it for more, which are read at the same time. A broker is a URL that
     /// begins with amqp:// or amqps://, or the glance-api.conf that names it; its notifications are copied,
     /// and no other consumer loses any. A file is JSON lines or a log of oslo.log, compressed with gzip or
-    /// not; `-` is standard input. A name that ends in .toml is a configuration with tables `[[source]]`.
-    /// Without it, the command reads the sources of the configuration, or standard input if that names
-    /// none.
+    /// not; `-` is standard input. A name that ends in .toml is a configuration with tables `[[source]]`;
+    /// alone and without `-c`, it also sets `listener` and `redact`. Without `--from`, the command reads the
+    /// sources of the configuration, or standard input if that names none.
     #[arg(long, value_name = "URL|CONF|FILE")]
     pub(crate) from: Vec<String>,
 }
@@ -109,20 +110,42 @@ impl LocationArgs {
     }
 
     /// Returns the configuration of the listener, and prints the warnings about it.
+    ///
+    /// A configuration that stands alone counts as that of `-c`.
     fn listener(&self, config: &ConfigArgs, to: Option<&Path>) -> Result<Config, CommandError> {
-        let keys: &[&str] = if self.from.is_empty() {
-            &["listener", "redact", "source"]
-        } else {
-            &["listener", "redact"]
-        };
-        let config = config.load_part(keys)?;
-        for warning in config.warnings() {
+        let keys = ["listener", "redact", "source"];
+        let keys = if self.from.is_empty() { &keys[..] } else { &keys[..2] };
+        let is_alone = self.from.len() == 1 && config.files().is_empty();
+        let only = self.from.first().map(Path::new);
+        let only = only.filter(|path| is_alone && is_configuration(path));
+        let loaded = config.load_part(keys, only)?;
+        for warning in loaded.warnings() {
             // The environment is a layer of the destination too, which has warnings of its own about it.
             if to.is_none() || !warning.contains("environment variable ") {
                 print_warning(format_args!("{warning}"));
             }
         }
-        Ok(config)
+        if only.is_none() {
+            self.warn_of_unread_settings(config.files())?;
+        }
+        Ok(loaded)
+    }
+
+    /// Warns about configurations that name sources only, although they set the listener: all but the `read` files.
+    fn warn_of_unread_settings(&self, read: &[PathBuf]) -> Result<(), CommandError> {
+        let is_read = |path: &Path| read.iter().any(|file| file == path);
+        let files = self.from.iter().map(Path::new);
+        for path in files.filter(|path| is_configuration(path) && !is_read(path)) {
+            let config = Layers::new().file(path).map_err(unreadable_file)?.build()?;
+            if sets_listener(&config) {
+                print_warning(format_args!(
+                    "`listener` and `redact` of `{}` have no effect beside `-c` or another `--from`: name \
+                     the file with `-c` too",
+                    display_path(path)
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the sources that the option names.
@@ -215,6 +238,21 @@ impl SourceArgs {
         probe_for_writing(path)?;
         Ok(config.with_dead_letters(path))
     }
+}
+
+/// Returns whether a place of `--from` is a configuration with tables `[[source]]`.
+fn is_configuration(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "toml") && path.is_file()
+}
+
+/// Returns whether a configuration sets a key that concerns the listener and no source.
+fn sets_listener(config: &Config) -> bool {
+    let is_set = config.entries().iter().any(|entry| {
+        let is_read = entry.key == "redact" || entry.key.starts_with("listener.");
+        is_read && entry.origin != "default"
+    });
+    // With tables `[[destination]]`, each of them has an entry instead.
+    is_set || config.encoding().redact != Redact::default()
 }
 
 /// Prints that the command waits for standard input, if one of the sources is that and it is a terminal.

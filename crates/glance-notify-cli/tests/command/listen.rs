@@ -248,6 +248,60 @@ fn the_sources_of_the_configuration_are_read() {
     }
 }
 
+/// A configuration that `--from` names alone sets the listener too, as one of `-c`: its dead-letter file and its
+/// redaction count.
+#[test]
+fn a_configuration_alone_sets_the_listener() {
+    let sandbox = sandbox();
+    sandbox.file("n.jsonl", format!("{}poison\n", few()));
+    let source = "[[source]]\nfile = 'n.jsonl'\n";
+    sandbox.file("sources.toml", format!("listener.dead_letters = 'dead.jsonl'\n{source}"));
+    sandbox.file("to.toml", "strategy = 'log'\nlog.file = 'copy.jsonl'\nlog.sync = false\n");
+    for command in [&["listen", "--exit-at-end"][..], &["replay", "--to", "to.toml"]] {
+        let output = sandbox.run([command, &["--from", "sources.toml"]].concat());
+        output.expect_message(0, "1 unreadable, 1 dead-lettered");
+    }
+    assert_eq!(sandbox.lines_of("dead.jsonl"), 2);
+
+    let task = "{\"message_id\":\"00000000-0000-4000-8000-000000000000\",\"publisher_id\":\"h\",\
+                \"event_type\":\"task.run\",\"priority\":\"INFO\",\
+                \"payload\":{\"task_input\":{\"import_from\":\"elsewhere\"}},\
+                \"timestamp\":\"2026-11-24 12:00:00.000000\"}\n";
+    sandbox.file("n.jsonl", task);
+    sandbox.file("strict.toml", format!("redact = 'strict'\n{source}"));
+    for (from, is_shown) in [("n.jsonl", true), ("strict.toml", false)] {
+        let args = ["listen", "--exit-at-end", "-o", "raw", "--from", from];
+        let output = sandbox.run(args).expect(0);
+        assert_eq!(output.out.contains("elsewhere"), is_shown, "{}", output.out);
+    }
+}
+
+/// Beside `-c` or another `--from`, a configuration names sources only. A warning says so if it sets more.
+#[test]
+fn a_configuration_beside_others_is_warned_of() {
+    let sandbox = sandbox();
+    let source = "[[source]]\nfile = 'day.jsonl'\n";
+    sandbox.file("plain.toml", source);
+    sandbox.file("sources.toml", format!("listener.dead_letters = 'dead.jsonl'\n{source}"));
+    sandbox.file("strict.toml", format!("redact = 'strict'\n{source}"));
+    sandbox.file("other.jsonl", few());
+    for (options, warned) in [
+        (&["--from", "sources.toml"][..], None),
+        (&["--from", "sources.toml", "--from", "other.jsonl"], Some("sources.toml")),
+        (&["--from", "sources.toml", "-c", "plain.toml"], Some("sources.toml")),
+        (&["--from", "strict.toml", "-c", "plain.toml"], Some("strict.toml")),
+        (&["--from", "sources.toml", "-c", "sources.toml"], None),
+        (&["--from", "plain.toml", "--from", "other.jsonl"], None),
+    ] {
+        let output = sandbox.run([&["listen", "--exit-at-end"][..], options].concat()).expect(0);
+        let warning = |file| format!("`listener` and `redact` of `{file}` have no effect");
+        let expected = warned.map(warning).unwrap_or_default();
+        assert!(output.err.contains(&expected), "{options:?}: {}", output.err);
+        let is_warned = output.err.contains("have no effect");
+        assert_eq!(is_warned, warned.is_some(), "{options:?}: {}", output.err);
+    }
+}
+
 /// `listen` follows a file: a new line is shown at once, and a signal ends the command with a summary and
 /// code 0.
 #[test]

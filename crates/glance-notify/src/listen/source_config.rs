@@ -135,7 +135,7 @@ impl SourceConfig {
     /// | location | sources |
     /// |---|---|
     /// | a URL that begins with `amqp://` or `amqps://` | a temporary tap on that broker |
-    /// | a file whose name ends in `.toml` | those of its tables `[[source]]` |
+    /// | a file whose name ends in `.toml` | those of its tables `[[source]]`, and nothing else of the file |
     /// | a file whose name ends in `.conf`, or a directory of such files | a temporary tap on the broker of that `glance-api.conf`, with its exchange and topics |
     /// | `-` | standard input |
     /// | another file | the file |
