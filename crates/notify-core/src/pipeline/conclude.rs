@@ -27,6 +27,8 @@ pub(super) struct AttemptEnd<'a> {
     pub(super) scope: LaneScope,
     /// The result of `send`, or the error of a timeout.
     pub(super) result: Result<()>,
+    /// Whether the notifier was closed when the attempt began.
+    pub(super) closing: bool,
     /// Whether the attempt timed out while the notifier still has time.
     pub(super) timed_out: bool,
     /// The transport, whose duplicates attempt silent lanes.
@@ -81,7 +83,7 @@ enum LaneCondition {
 impl Queue {
     /// Empties a batch after its attempt. Each message without a final verdict goes back to its lane.
     pub(super) fn conclude(&self, batch: &mut MessageBlock, end: AttemptEnd<'_>) -> Conclusion {
-        let AttemptEnd { scope, result, timed_out, transport } = end;
+        let AttemptEnd { scope, result, closing, timed_out, transport } = end;
         let duplicate = || if self.lanes.len() > 1 { transport.duplicate() } else { None };
         let has_duplicate = result.is_err() && duplicate().is_some();
         let mut lanes = self.sort_by_lane(batch, result.as_ref().err());
@@ -108,6 +110,12 @@ impl Queue {
             reports.extend(report.map(|report| (lane.lane, report)));
         }
         let mut state = self.lock();
+        if state.closed && !closing {
+            // The close made the messages due that were set aside then. These come back only now.
+            for lane in &lanes {
+                state.pending.lane_mut(lane.lane).set_aside.retry_now();
+            }
+        }
         state.oldest_in_flight[scope.index()] = None;
         let connection = match &result {
             Ok(()) => state.outage.end(),

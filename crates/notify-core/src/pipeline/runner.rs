@@ -28,6 +28,8 @@ pub(super) struct Runner {
     /// The messages in flight.
     batch: MessageBlock,
     backoff: Backoff,
+    /// Whether an attempt failed since the notifier was closed.
+    has_failed_closing: bool,
     /// Whether a call of [`Transport::send`] has not returned yet.
     attempting: bool,
 }
@@ -47,6 +49,7 @@ impl Runner {
             attempt_timeout,
             batch: MessageBlock::default(),
             backoff: Backoff::default(),
+            has_failed_closing: false,
             attempting: false,
         }
     }
@@ -121,6 +124,7 @@ impl Runner {
         let end = AttemptEnd {
             scope: self.scope,
             result,
+            closing,
             timed_out: in_time && timed_out,
             transport: &*self.transport,
         };
@@ -138,21 +142,22 @@ impl Runner {
         failure: AttemptFailure,
         drain_until: &mut watch::Receiver<Option<Instant>>,
     ) -> bool {
+        let closing = *drain_until.borrow_and_update();
+        if closing.is_some() && !std::mem::replace(&mut self.has_failed_closing, true) {
+            // The failures before the close must not take the drain time.
+            self.backoff.reset();
+        }
         // After a partial success, retry soon even if the error is permanent: the messages that can
         // be delivered must not wait 30 s for those that cannot.
         let jitter = self.queue.random.fraction();
         let delay = self.backoff.next(!failure.permanent || failure.progressed, jitter);
         let until = Instant::now() + delay;
-        let closing = *drain_until.borrow_and_update();
         match closing {
             None => tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(until) => true,
                 // The notifier was closed during the wait: try all pending messages once more now.
-                _ = drain_until.changed() => {
-                    self.backoff.reset();
-                    true
-                }
+                _ = drain_until.changed() => true,
             },
             Some(_) if self.queue.durable_source => false,
             // The next attempt would come after the deadline, and no earlier one can succeed.

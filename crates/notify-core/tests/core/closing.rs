@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use notify_conformance::script::{Script, ScriptAction, ScriptEnd};
-use notify_core::pipeline::WorkerState;
+use notify_core::pipeline::{Stats, WorkerState};
 use notify_core::{Batch, ErrorKind, EventType, Notifier, Outcome, Result, Transport, Verdict};
 use tokio::time::Instant;
 
-use crate::support::{attempt, build, image_create, outcome, queue_config};
+use crate::support::{attempt, build, builder, image_create, outcome, queue_config};
 
 /// `shutdown` returns at its deadline. Messages in flight end as unknown, queued ones as not sent.
 #[tokio::test(start_paused = true)]
@@ -56,6 +56,38 @@ async fn shutdown_does_not_wait_for_a_permanent_error() {
     let stats = notifier.shutdown(Duration::from_secs(10)).await;
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert_eq!(stats.dropped.abandoned, 1);
+}
+
+/// A close during an attempt ends the long waits of an outage, as a close between two attempts does.
+#[tokio::test(start_paused = true)]
+async fn a_close_during_an_attempt_shortens_the_next_wait() {
+    for seed in 0..20 {
+        let script = Script::default();
+        for _ in 0..10 {
+            script.add_attempt(attempt(&[ScriptAction::LeaveUnsettled], ScriptEnd::Transient));
+        }
+        let (notifier, worker) = builder(&script).seed(seed).build().unwrap();
+        tokio::spawn(worker.run());
+        drop(notifier.emit(&image_create()));
+        let stats = shut_down_during_attempt(&script, &notifier, 10).await;
+        assert_eq!((stats.delivered, stats.dropped.abandoned), (1, 0), "seed {seed}");
+    }
+}
+
+/// A message that the attempt during the close sets aside is tried once more, as those are that were set
+/// aside before.
+#[tokio::test(start_paused = true)]
+async fn a_message_set_aside_after_the_close_is_tried_once_more() {
+    let script = Script::default();
+    script.add_attempt(attempt(&[ScriptAction::Retry, ScriptAction::Accept], ScriptEnd::Ok));
+    for _ in 0..9 {
+        script.add_attempt(attempt(&[ScriptAction::Retry], ScriptEnd::Ok));
+    }
+    let (notifier, worker) = builder(&script).build().unwrap();
+    drop((notifier.emit(&image_create()), notifier.emit(&image_create())));
+    tokio::spawn(worker.run());
+    let stats = shut_down_during_attempt(&script, &notifier, 10).await;
+    assert_eq!((stats.delivered, stats.dropped.abandoned), (2, 0));
 }
 
 /// Dropping the last clone closes the notifier, and the worker drains the queue.
@@ -209,4 +241,20 @@ async fn close_wakes_every_caller_that_waits_for_room() {
     }
     assert_eq!(start.elapsed(), Duration::ZERO);
     drop(first);
+}
+
+/// Shuts the notifier down within ten seconds, of which its `number`th attempt takes the first. Returns the
+/// account.
+async fn shut_down_during_attempt(script: &Script, notifier: &Notifier, number: usize) -> Stats {
+    for attempts in [number - 1, number] {
+        while script.batch_sizes().len() < attempts {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        script.set_stalled(true);
+    }
+    let end_of_attempt = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        script.set_stalled(false);
+    };
+    tokio::join!(notifier.shutdown(Duration::from_secs(10)), end_of_attempt).0
 }
