@@ -22,8 +22,8 @@ pub(super) struct MessageBlock {
     pub(super) records: VecDeque<MessageRecord>,
     /// The sum of [`MessageRecord::bytes`].
     pub(super) bytes: usize,
-    /// The number of messages that no overflow drops.
-    protected: usize,
+    /// The load of the messages that no overflow drops.
+    pub(super) protected: Load,
 }
 
 /// The pipeline's record of one pending message.
@@ -64,6 +64,11 @@ impl MessageRecord {
         Load::one(self.bytes)
     }
 
+    /// Returns the load of the message if no overflow drops it.
+    pub(super) fn protected_load(&self) -> Load {
+        if self.protected { self.load() } else { Load::default() }
+    }
+
     /// Returns whether the message has its final verdict.
     pub(super) fn is_settled(&self) -> bool {
         self.receipt.is_none()
@@ -96,7 +101,7 @@ impl MessageBlock {
     /// Adds the newest message.
     pub(super) fn push(&mut self, message: Message, record: MessageRecord) {
         self.bytes += record.bytes;
-        self.protected += usize::from(record.protected);
+        self.protected += record.protected_load();
         self.messages.push_back(message);
         self.records.push_back(record);
     }
@@ -110,7 +115,7 @@ impl MessageBlock {
 
     /// Returns the oldest or the newest record that an overflow may drop.
     pub(super) fn evictable(&self, overflow: Overflow) -> Option<(usize, &MessageRecord)> {
-        if self.protected == self.len() {
+        if self.protected.messages == self.len() {
             return None;
         }
         let mut records = self.records.iter().enumerate().filter(|(_, record)| !record.protected);
@@ -131,12 +136,12 @@ impl MessageBlock {
     /// Takes a removed record out of the sums.
     fn forget(&mut self, record: &MessageRecord) {
         self.bytes -= record.bytes;
-        self.protected -= usize::from(record.protected);
+        self.protected -= record.protected_load();
     }
 
     /// Removes all messages, and returns them in their order. Keeps the allocated memory.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = (Message, MessageRecord)> {
-        (self.bytes, self.protected) = (0, 0);
+        (self.bytes, self.protected) = (0, Load::default());
         self.messages.drain(..).zip(self.records.drain(..))
     }
 
@@ -146,6 +151,6 @@ impl MessageBlock {
         self.messages.retain(|_| records.next().is_some_and(|record| !record.is_settled()));
         self.records.retain(|record| !record.is_settled());
         self.bytes = self.records.iter().map(|record| record.bytes).sum();
-        self.protected = self.records.iter().filter(|record| record.protected).count();
+        self.protected = self.records.iter().map(MessageRecord::protected_load).sum();
     }
 }

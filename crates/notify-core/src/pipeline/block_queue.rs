@@ -16,6 +16,8 @@ pub(super) struct BlockQueue {
     /// The blocks, oldest first; none is empty.
     blocks: VecDeque<MessageBlock>,
     load: Load,
+    /// The load of the messages that no overflow drops.
+    protected: Load,
     /// An empty block, kept for its allocated memory.
     spare: MessageBlock,
 }
@@ -26,6 +28,11 @@ impl BlockQueue {
         self.load
     }
 
+    /// Returns the load of the messages that no overflow drops.
+    pub(super) fn protected(&self) -> Load {
+        self.protected
+    }
+
     /// Returns whether the queue holds no message.
     pub(super) fn is_empty(&self) -> bool {
         self.load.messages == 0
@@ -34,6 +41,7 @@ impl BlockQueue {
     /// Adds the newest message, in a new block when the last block is a full batch.
     pub(super) fn push(&mut self, message: Message, record: MessageRecord, config: &QueueConfig) {
         self.load += record.load();
+        self.protected += record.protected_load();
         match self.blocks.back_mut() {
             Some(last) if last.has_room(&record, config) => last.push(message, record),
             _ => {
@@ -48,6 +56,7 @@ impl BlockQueue {
     pub(super) fn put_back(&mut self, block: MessageBlock) {
         if !block.is_empty() {
             self.load += block.load();
+            self.protected += block.protected;
             self.blocks.push_front(block);
         }
     }
@@ -67,6 +76,7 @@ impl BlockQueue {
         let block = self.blocks.front_mut()?;
         let (message, record) = block.pop()?;
         self.load -= record.load();
+        self.protected -= record.protected_load();
         if block.is_empty() {
             self.spare = self.blocks.pop_front()?;
         }
@@ -98,6 +108,7 @@ impl BlockQueue {
     pub(super) fn take_block(&mut self, empty: &mut MessageBlock) {
         if let Some(block) = self.blocks.pop_front() {
             self.load -= block.load();
+            self.protected -= block.protected;
             self.spare = std::mem::replace(empty, block);
         }
     }

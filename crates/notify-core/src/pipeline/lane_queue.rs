@@ -89,6 +89,11 @@ impl LaneQueue {
         self.line.load() + self.passed.load() + self.set_aside.load()
     }
 
+    /// Returns the load of the messages that no overflow drops.
+    pub(super) fn protected(&self) -> Load {
+        self.line.protected() + self.passed.protected + self.set_aside.protected()
+    }
+
     /// Returns the load that cannot be delivered while the destination works, which has settled
     /// `settled` messages so far.
     ///

@@ -59,10 +59,15 @@ impl LaneQueues {
         self.load
     }
 
+    /// Returns the load of the messages that no overflow drops.
+    pub(super) fn protected(&self) -> Load {
+        self.lanes.iter().map(LaneQueue::protected).sum()
+    }
+
     /// Returns the load of the lines that the worker can send at once.
     pub(super) fn ready(&self) -> Load {
         let working = self.lanes.iter().filter(|lane| lane.is_working());
-        working.fold(Load::default(), |sum, lane| sum + lane.line.load())
+        working.map(|lane| lane.line.load()).sum()
     }
 
     /// Adds the newest message to its lane. Returns whether a runner that waits for messages must look at
@@ -192,17 +197,20 @@ impl LaneQueues {
     }
 
     /// Returns whether a lane may take one more message of `bytes`.
+    pub(super) fn has_lane_room(&self, lane: Lane, bytes: usize, config: &QueueConfig) -> bool {
+        self.may_hold(lane, self.lane(lane).load() + Load::one(bytes), config)
+    }
+
+    /// Returns whether a lane may hold `load`.
     ///
     /// A lane that fails while others are delivered gets half of the room that the others that fail
     /// leave. So there is room for the lanes that work, however many fail. If the whole destination
     /// fails, each lane may take all the room.
-    pub(super) fn has_lane_room(&self, lane: Lane, bytes: usize, config: &QueueConfig) -> bool {
+    pub(super) fn may_hold(&self, lane: Lane, load: Load, config: &QueueConfig) -> bool {
         let lane = self.lane(lane);
-        if !lane.is_limited(self.settled) || self.lanes.len() == 1 {
-            return true;
-        }
-        let load = lane.load() + Load::one(bytes);
-        load.fits(self.share(lane.stuck(self.settled), config))
+        !lane.is_limited(self.settled)
+            || self.lanes.len() == 1
+            || load.fits(self.share(lane.stuck(self.settled), config))
     }
 
     /// Notes the bytes that the first caller in the line of a lane needs; `None` when none waits.
@@ -217,8 +225,7 @@ impl LaneQueues {
             return Load::default();
         }
         let working = self.lanes.iter().filter(|lane| lane.is_working());
-        let awaited = working.filter_map(|lane| lane.awaited_bytes);
-        awaited.fold(Load::default(), |sum, bytes| sum + Load::one(bytes))
+        working.filter_map(|lane| lane.awaited_bytes).map(Load::one).sum()
     }
 
     /// Removes one message of a lane that holds more than its share of the room, if there is one, for a
@@ -297,8 +304,7 @@ impl LaneQueues {
 
     /// Returns half of the room that the stuck messages of other lanes leave, beside `own`.
     fn share(&self, own: Load, config: &QueueConfig) -> Load {
-        let stuck = |sum, lane: &LaneQueue| sum + lane.stuck(self.settled);
-        let stuck = self.lanes.iter().fold(Load::default(), stuck);
+        let stuck: Load = self.lanes.iter().map(|lane| lane.stuck(self.settled)).sum();
         config.room().less(stuck - own).half()
     }
 }

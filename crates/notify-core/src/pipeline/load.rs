@@ -1,5 +1,6 @@
 //! The size of a set of messages: their number and their bytes.
 
+use std::iter::Sum;
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 
 /// A number of messages, and their bytes as the bounds of the queue count them.
@@ -39,6 +40,12 @@ impl Add for Load {
 
     fn add(self, other: Self) -> Self {
         Self { messages: self.messages + other.messages, bytes: self.bytes + other.bytes }
+    }
+}
+
+impl Sum for Load {
+    fn sum<I: Iterator<Item = Self>>(loads: I) -> Self {
+        loads.fold(Self::default(), Self::add)
     }
 }
 

@@ -82,8 +82,6 @@ pub(super) struct QueueState {
     pub(super) reserved: Load,
     /// The room that the first caller in the line of reservations waits for.
     pub(super) awaited_reservation: Option<Load>,
-    /// The load of the pending messages that took reserved room, which no overflow drops.
-    pub(super) protected: Load,
     /// The time of the oldest message in each batch in flight: the shared one, then one for each lane.
     pub(super) oldest_in_flight: Box<[Option<Instant>]>,
     pub(super) generations: PendingGenerations,
@@ -137,7 +135,6 @@ impl Queue {
             in_flight: Load::default(),
             reserved: Load::default(),
             awaited_reservation: None,
-            protected: Load::default(),
             oldest_in_flight: vec![None; count + 1].into(),
             generations: PendingGenerations::default(),
             next_order: 0,
@@ -327,9 +324,6 @@ impl Queue {
             protected,
             retry: None,
         };
-        if protected {
-            state.protected += record.load();
-        }
         state.next_order += 1;
         state.count_emitted(&mut message, lane, &self.random);
         let must_look = state.pending.push(message, record, &self.config);

@@ -23,19 +23,21 @@ impl Queue {
     /// they are messages of that lane.
     pub(super) fn make_room(&self, message: &Message) {
         let (lane, bytes) = (self.lanes.lane(message), weight(message));
+        let (one, claim) = (Load::one(bytes), Claim::BehindTheLine);
         let mut dropped = MessageBlock::default();
         let mut state = self.lock();
-        // Messages in flight and those of reserved room stay. If they alone leave no room, dropping the
-        // others gains nothing.
-        let staying = state.reserved + Load::one(bytes);
-        let room = self.config.room();
-        if !(state.in_flight + staying).fits(room) || !(state.protected + staying).fits(room) {
+        // If the messages that stay leave no room, dropping the others gains nothing.
+        let in_lane = state.pending.lane(lane).protected() + one;
+        let in_queue = state.pending.protected() + one;
+        if !state.pending.may_hold(lane, in_lane, &self.config)
+            || !state.may_hold(in_queue, claim, &self.config)
+        {
             return;
         }
         loop {
             let oldest = if !state.pending.has_lane_room(lane, bytes, &self.config) {
                 state.pending.evict_oldest(Some(lane))
-            } else if !state.has_room(Load::one(bytes), Claim::BehindTheLine, &self.config) {
+            } else if !state.has_room(one, claim, &self.config) {
                 state.pending.evict_oldest(None)
             } else {
                 break;
@@ -91,7 +93,13 @@ impl QueueState {
 
     /// Returns whether both bounds allow `more`.
     fn has_room(&self, more: Load, claim: Claim, config: &QueueConfig) -> bool {
-        let mut load = self.pending.load() + self.in_flight + self.reserved + more;
+        self.may_hold(self.pending.load() + more, claim, config)
+    }
+
+    /// Returns whether both bounds allow `pending` beside the messages in flight and the room that
+    /// callers took or wait for.
+    fn may_hold(&self, pending: Load, claim: Claim, config: &QueueConfig) -> bool {
+        let mut load = pending + self.in_flight + self.reserved;
         if !matches!(claim, Claim::First | Claim::FirstIfAlone) {
             load += self.pending.awaited() + self.awaited_reservation.unwrap_or_default();
         }

@@ -28,6 +28,11 @@ impl SetAside {
         self.load
     }
 
+    /// Returns the load of the messages that no overflow drops.
+    pub(super) fn protected(&self) -> Load {
+        self.levels.iter().map(BlockQueue::protected).sum()
+    }
+
     /// Returns whether no message is set aside.
     pub(super) fn is_empty(&self) -> bool {
         self.load.messages == 0

@@ -119,7 +119,7 @@ impl Queue {
     /// Passes the verdicts of an attempt on to the account and to the receipts.
     pub(super) fn settle(&self, records: &mut [MessageRecord], settlements: Settlements<'_>) {
         let (mut delivered, mut refused, mut refusal) = (0, 0, None);
-        let (mut settled, mut protected) = (Load::default(), Load::default());
+        let mut settled = Load::default();
         let mut generations = SettledGenerations::default();
         let mut decided = Vec::new();
         for (index, verdict) in settlements {
@@ -141,9 +141,6 @@ impl Queue {
                 }
             };
             settled += record.load();
-            if record.protected {
-                protected += record.load();
-            }
             generations.add(record.generation);
             // Most callers drop their receipts, so collect only those that are still there.
             let receipt = record.receipt.take().filter(|receipt| !receipt.is_abandoned());
@@ -151,7 +148,6 @@ impl Queue {
         }
         let mut state = self.lock();
         state.in_flight -= settled;
-        state.protected -= protected;
         generations.remove_from(&mut state.generations);
         state.pending.settled += delivered + refused;
         state.account.deliver(delivered);
@@ -312,9 +308,6 @@ impl QueueState {
     fn count_drops(&mut self, block: &MessageBlock, reason: DropReason) -> LossReport {
         for record in &block.records {
             self.generations.remove(record.generation, 1);
-            if record.protected {
-                self.protected -= record.load();
-            }
         }
         self.account.drop_messages(block.len() as u64, reason)
     }

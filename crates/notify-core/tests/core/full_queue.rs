@@ -69,6 +69,29 @@ async fn an_old_message_is_not_dropped_when_that_makes_no_room() {
     assert_eq!((outcome(in_flight.await), outcome(queued.await)), (None, None));
 }
 
+/// The same holds for the messages in flight together with those of permits.
+#[tokio::test(start_paused = true)]
+async fn an_old_message_is_not_dropped_beside_permits_when_that_makes_no_room() {
+    let script = Script::default();
+    script.set_stalled(true);
+    let mut config = queue_config(10, 1);
+    config.max_bytes = 1024 * 1024 + 256;
+    config.overflow = Overflow::DropOldest;
+    let (notifier, worker) = build(&script, config);
+    tokio::spawn(worker.run());
+    let permit = notifier.reserve(400_000).await.unwrap();
+    let in_flight = notifier.emit(&sized(400_000));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let reserved = permit.emit(&sized(390_000)).unwrap();
+    let queued = notifier.emit(&image_create());
+    let dropped = notifier.emit(&sized(400_000));
+    assert_eq!(outcome(dropped.await), Some(Outcome::NotSent));
+    script.set_stalled(false);
+    for receipt in [in_flight, reserved, queued] {
+        receipt.await.unwrap();
+    }
+}
+
 /// `usize::MAX` means without a bound.
 #[tokio::test(start_paused = true)]
 async fn unbounded_queues_do_not_panic() {

@@ -9,7 +9,7 @@ use notify_core::pipeline::{Overflow, Permit, QueueConfig, Receipt};
 use notify_core::{ErrorKind, Event, Notifier, Priority};
 use proptest::prelude::*;
 
-use crate::support::{assert_balances, image_create, poll_once, queue_config};
+use crate::support::{assert_balances, builder, image_create, poll_once, queue_config};
 
 /// Returns an event whose text has about `bytes` bytes.
 fn sized(bytes: usize) -> Event {
@@ -184,6 +184,40 @@ async fn drop_oldest_drops_no_message_of_a_permit() {
         receipt.await.unwrap();
     }
     flood.into_iter().last().unwrap().await.unwrap();
+}
+
+/// While a caller waits for more room than `drop_oldest` could make beside a new message, `emit` drops that
+/// message alone.
+#[tokio::test(start_paused = true)]
+async fn drop_oldest_drops_no_message_for_the_room_of_a_caller() {
+    let (notifier, _worker) = builder(&Script::default()).queue(drop_oldest(10)).build().unwrap();
+    for _ in 0..5 {
+        drop(notifier.emit(&image_create()));
+    }
+    let mut waiting = Box::pin(notifier.reserve_many(10, 100));
+    assert!(poll_once(&mut waiting).is_none());
+    drop(notifier.emit(&image_create()));
+    let stats = notifier.stats();
+    assert_eq!((stats.pending.messages, stats.dropped.overflow), (5, 1));
+}
+
+/// The messages of permits may hold more than the share of a lane that fails. A new message of the lane then
+/// displaces no other.
+#[tokio::test(start_paused = true)]
+async fn drop_oldest_drops_no_message_beside_permits_that_hold_the_share_of_a_lane() {
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Error, Some(LaneFault::Full));
+    let (notifier, worker) = builder(&script).queue(drop_oldest(8)).build().unwrap();
+    tokio::spawn(worker.run());
+    drop(notifier.emit(&sized(10)));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let permits = notifier.reserve_many(5, 4096).await.unwrap();
+    for permit in permits {
+        drop(permit.emit(&sized(10)).unwrap());
+    }
+    drop(notifier.emit(&sized(10)));
+    let stats = notifier.stats();
+    assert_eq!((stats.pending.messages, stats.dropped.overflow), (6, 1));
 }
 
 /// A closed notifier voids its permits visibly, and reserves nothing.
