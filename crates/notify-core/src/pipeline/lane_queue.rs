@@ -147,6 +147,12 @@ impl LaneQueue {
         }
     }
 
+    /// Returns whether the lane fails and holds one message, whose time to probe has come.
+    pub(super) fn holds_due_probe(&self, now: Instant) -> bool {
+        let is_alone = !self.is_working() && self.load().messages == 1;
+        is_alone && self.next(self.is_isolated(), now).is_some()
+    }
+
     /// Removes the message that [`next`](Self::next) returned.
     pub(super) fn take_next(&mut self, now: Instant) -> Option<(Message, MessageRecord)> {
         self.taken += 1;

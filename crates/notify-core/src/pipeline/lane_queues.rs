@@ -196,7 +196,7 @@ impl LaneQueues {
         self.lanes.iter().filter_map(LaneQueue::oldest).min()
     }
 
-    /// Returns whether a lane may take one more message of `bytes`.
+    /// Returns whether a lane may take one more message of `bytes` within its share.
     pub(super) fn has_lane_room(&self, lane: Lane, bytes: usize, config: &QueueConfig) -> bool {
         self.may_hold(lane, self.lane(lane).load() + Load::one(bytes), config)
     }
@@ -233,6 +233,7 @@ impl LaneQueues {
     ///
     /// A destination with one lane keeps all its room for that lane while it fails. A silent lane may
     /// hold all the room until others are delivered, so it gives way to the only message of another lane.
+    /// A probe that is due stays: otherwise a lane without a share would never learn that it works again.
     pub(super) fn evict_excess(
         &mut self,
         to: Option<Lane>,
@@ -256,7 +257,8 @@ impl LaneQueues {
         let stuck = lane.stuck(self.settled);
         let held = if is_only && lane.is_isolated() { lane.load() } else { stuck };
         let limited = lane.is_working() || self.lanes.len() > 1;
-        limited && held.messages > 0 && !held.fits(self.share(stuck, config))
+        let is_excess = limited && held.messages > 0 && !held.fits(self.share(stuck, config));
+        is_excess && !lane.holds_due_probe(Instant::now())
     }
 
     /// Removes the oldest message that an overflow may drop, of one lane or of all lanes for `None`.

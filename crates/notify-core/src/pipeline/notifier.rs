@@ -360,11 +360,11 @@ impl Notifier {
         &self.0.queue.lanes
     }
 
-    /// Returns whether a message of `bytes` bytes in `lane` finds room within the lane's share.
+    /// Returns whether a message of `bytes` bytes in `lane` finds room.
     ///
-    /// A lane that works may use all room of the queue. A lane that fails has a share of it; while this
-    /// returns `false`, [`relay`](Self::relay) waits for that lane to work again. A caller that stores
-    /// messages then goes on with those of other lanes.
+    /// A lane that works may use all room of the queue. A lane that fails has a share of it, or one message
+    /// in room that is free. While this returns `false`, [`relay`](Self::relay) waits for that lane to work
+    /// again. A caller that stores messages then goes on with those of other lanes.
     pub fn has_lane_room(&self, lane: Lane, bytes: usize) -> bool {
         self.0.queue.has_lane_room(lane, bytes)
     }

@@ -279,7 +279,7 @@ impl Queue {
         let is_reserved = matches!(claim, Claim::Reserved { .. });
         let mut message = if self.failing_lanes.contains(lane) {
             // Most messages of a lane that fails find no room, so look before the copy.
-            if !is_reserved && !self.may_enter(lane, bytes) {
+            if !is_reserved && !self.may_enter(lane, bytes, claim) {
                 return Err(Submission { message, receipt, since });
             }
             // The message may stay for long: give up the memory that it shares with others.
@@ -344,12 +344,6 @@ impl Queue {
     pub(super) fn is_limited(&self, lane: Lane) -> bool {
         let state = self.lock();
         state.pending.lane(lane).is_limited(state.pending.settled)
-    }
-
-    /// Returns whether the share of a lane has room for `bytes`, or the queue is closed to all messages.
-    fn may_enter(&self, lane: Lane, bytes: usize) -> bool {
-        let state = self.lock();
-        state.closed || state.pending.has_lane_room(lane, bytes, &self.config)
     }
 
     /// Unlocks the queue, and drops the messages that left it for want of room.

@@ -48,11 +48,19 @@ impl Queue {
         self.unlock_and_drop(state, dropped);
     }
 
-    /// Returns whether a lane may take a message of `bytes` bytes within its share.
+    /// Returns whether a lane may take a message of `bytes` bytes.
     pub(super) fn has_lane_room(&self, lane: Lane, bytes: usize) -> bool {
+        let bytes = bytes + BOOKKEEPING;
         // No lane fails in the usual case, and a lane that works has no share.
         !self.failing_lanes.contains(lane)
-            || self.lock().pending.has_lane_room(lane, bytes + BOOKKEEPING, &self.config)
+            || self.lock().has_lane_room(lane, bytes, Claim::InTurn, &self.config)
+    }
+
+    /// Returns whether a lane may take a message that counts as `bytes`, or the queue is closed to all
+    /// messages.
+    pub(super) fn may_enter(&self, lane: Lane, bytes: usize, claim: Claim) -> bool {
+        let state = self.lock();
+        state.closed || state.has_lane_room(lane, bytes, claim, &self.config)
     }
 }
 
@@ -68,10 +76,20 @@ impl QueueState {
         config: &QueueConfig,
         evicted: &mut MessageBlock,
     ) -> bool {
-        lane.is_none_or(|lane| self.pending.has_lane_room(lane, load.bytes, config))
+        lane.is_none_or(|lane| self.has_lane_room(lane, load.bytes, claim, config))
             && self.may_claim(lane, claim)
             && (self.has_room(load, claim, config)
                 || self.evict_excess(lane, load, claim, config, evicted))
+    }
+
+    /// Returns whether a lane may take one more message of `bytes`, within its share or as its only one.
+    ///
+    /// A lane that fails needs a message to learn whether it works again, however little is left for it.
+    /// That message displaces no other.
+    fn has_lane_room(&self, lane: Lane, bytes: usize, claim: Claim, config: &QueueConfig) -> bool {
+        self.pending.has_lane_room(lane, bytes, config)
+            || self.pending.lane(lane).load().messages == 0
+                && self.has_room(Load::one(bytes), claim, config)
     }
 
     /// Returns whether a caller may take room before the first in its line.

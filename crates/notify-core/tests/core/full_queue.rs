@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use notify_conformance::LaneFault;
 use notify_conformance::script::{Script, ScriptAction, ScriptEnd};
 use notify_core::codec::{Encoding, SizeLimits};
 use notify_core::event::Payload;
 use notify_core::pipeline::{Overflow, PendingCounts};
-use notify_core::{Event, Notifier, Outcome};
+use notify_core::{Event, Notifier, Outcome, Priority};
 use tokio::time::Instant;
 
-use crate::support::{attempt, build, image_create, outcome, poll_once, queue_config};
+use crate::support::{attempt, build, builder, image_create, outcome, poll_once, queue_config};
 
 /// By default, `emit` drops the message that finds the queue full.
 #[tokio::test(start_paused = true)]
@@ -124,6 +125,26 @@ async fn the_queue_is_bounded_in_bytes_too() {
     tokio::spawn(worker.run());
     notifier.flush(Duration::from_secs(5)).await.unwrap();
     assert_eq!(notifier.stats().pending, PendingCounts::default());
+}
+
+/// In a small queue, nothing may be left as the share of a lane that fails. It is probed all the same, also if
+/// each of its messages is followed by one of a lane that works.
+#[tokio::test(start_paused = true)]
+async fn a_lane_without_a_share_is_probed_again() {
+    let script = Script::with_lanes();
+    script.set_fault(Priority::Error, Some(LaneFault::Full));
+    let (notifier, worker) = builder(&script).queue(queue_config(1, 1)).build().unwrap();
+    tokio::spawn(worker.run());
+    let evicted = notifier.emit(&sized(10));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    notifier.send(&image_create()).await.unwrap();
+    assert_eq!(outcome(evicted.await), Some(Outcome::NotSent));
+    script.set_fault(Priority::Error, None);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let probe = notifier.emit(&sized(10));
+    drop(notifier.emit(&image_create()));
+    probe.await.unwrap();
+    assert_eq!(notifier.stats().dropped.overflow, 2);
 }
 
 /// `enqueue` gives up after `send_timeout`. A caller that still waits is not part of the account.

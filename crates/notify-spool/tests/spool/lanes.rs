@@ -71,6 +71,32 @@ async fn a_failing_lane_delays_no_other_behind_a_spool() {
     }
 }
 
+/// Two lanes that fail take the room of a small pipeline. Each of them recovers although the other does not.
+#[tokio::test]
+async fn a_lane_recovers_behind_another_that_fails() {
+    const FAILING: [Priority; 2] = [Priority::Warn, Priority::Error];
+    for recovered in FAILING {
+        let dir = tempfile::tempdir().unwrap();
+        let script = Script::with_lanes();
+        for priority in FAILING {
+            script.set_fault(priority, Some(LaneFault::Full));
+        }
+        let mut config = Config::new(dir.path().join("s"));
+        config.batch_messages = 1;
+        let running = start(config, &script);
+        // Two messages of each of three lanes.
+        running.store(&samples::messages(0..6)).await;
+        until("forwarding of the lane that works", || running.forwarded().delivered == 2).await;
+        script.set_fault(recovered, None);
+        until("forwarding of the lane that recovers", || running.forwarded().delivered == 4).await;
+        for priority in FAILING {
+            script.set_fault(priority, None);
+        }
+        until("forwarding of all messages", || running.forwarded().pending.messages == 0).await;
+        running.stop().await;
+    }
+}
+
 /// The messages of a lane that fails are stored behind the others of their batch, in chunks of their own: the
 /// outcomes of the others then remove whole chunks, and write none of these messages again.
 #[tokio::test]
