@@ -78,7 +78,8 @@ pub fn builder(config: &Config) -> Result<NotifierBuilder> {
 
 impl Config {
     /// Returns the builder of a notifier on a transport of your own, with the operator's settings: the
-    /// common keys, the table `[queue]`, and a spool in front of it if the configuration has `[spool]`.
+    /// common keys, the table `[queue]`, and a spool in front of it if the configuration has `[spool]`. If it
+    /// has one table `[[destination]]`, these are the settings of that destination, with its name and filter.
     ///
     /// It ignores the key `strategy` and the tables of strategies. A table of your own in the same file
     /// is an unknown key: read the options of your transport from somewhere else.
@@ -99,8 +100,7 @@ impl Config {
     /// }
     /// ```
     pub fn builder_for(&self, transport: impl Transport + 'static) -> Result<NotifierBuilder> {
-        require_one_destination(self)?;
-        builder_on(self, Box::new(transport))
+        builder_on(only_destination(self)?, Box::new(transport))
     }
 }
 
@@ -112,7 +112,9 @@ fn destination_builder(config: &Config) -> Result<NotifierBuilder> {
 /// Returns the builder of one destination with this transport.
 fn builder_on(config: &Config, transport: Box<dyn Transport>) -> Result<NotifierBuilder> {
     // A transport that takes no event type, as `noop`, leaves nothing for a spool to keep.
-    let takes_events = EventType::DOCUMENTED.iter().any(|event_type| transport.wants(event_type));
+    let other = EventType::new("other");
+    let takes_events =
+        EventType::DOCUMENTED.iter().chain(&other).any(|event_type| transport.wants(event_type));
     let builder = if takes_events {
         builder_with_spool(config, transport)?
     } else {
@@ -145,19 +147,23 @@ fn builder_on(config: &Config, transport: Box<dyn Transport>) -> Result<Notifier
 /// # fn main() {}
 /// ```
 pub fn open(config: &Config) -> Result<Box<dyn Transport>> {
-    require_one_destination(config)?;
+    let config = only_destination(config)?;
     let driver = strategies::driver(config.strategy())?;
     config.check_log_file()?;
     (driver.open)(config.options(driver.name))
 }
 
-/// Returns an error for several destinations.
-fn require_one_destination(config: &Config) -> Result<()> {
-    if let [_, _, ..] = config.destinations().as_slice() {
-        let message = "several destinations are configured: open the configuration of each";
-        return Err(Error::new(ErrorKind::Config, message));
+/// Returns the configuration of the only destination, with or without a table of its own.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) for several destinations.
+fn only_destination(config: &Config) -> Result<&Config> {
+    if let [only] = config.destinations().as_slice() {
+        return Ok(only.config());
     }
-    Ok(())
+    let message = "several destinations are configured: open the configuration of each";
+    Err(Error::new(ErrorKind::Config, message))
 }
 
 /// Returns a builder on `transport`, with a spool in front of it if the configuration has `[spool]`.

@@ -71,6 +71,39 @@ fn a_transport_of_ones_own_takes_the_configuration() {
     assert!(one.unwrap().build().is_ok());
 }
 
+/// The only table `[[destination]]` holds the settings of a transport, whether it is the program's own or the
+/// program opens it.
+#[test]
+fn the_only_destination_with_a_table_is_the_one_to_open() {
+    let config: Config = "[[destination]]\nname = 'a'\nstrategy = 'log'\nlog.file = 'n.log'\n\
+                          events = ['image.delete']\nqueue.max_messages = 1"
+        .parse()
+        .unwrap();
+    let (notifier, _worker) = config.builder_for(AcceptingTransport).unwrap().build().unwrap();
+    assert!(!notifier.enabled(&EventType::ImageUpload));
+    let event = Event::ImageDelete(Payload::Warn("by hand".into()));
+    notifier.emit(&event);
+    notifier.emit(&event);
+    assert_eq!(notifier.stats().pending.messages, 1);
+    assert_eq!(notifier.destinations()[0].name, "a");
+    assert_eq!(glance_notify::transport::open(&config).unwrap().name(), "log");
+}
+
+/// A transport of the program's own has the configured spool in front of it, also if it takes only events that
+/// are not documented.
+#[cfg(feature = "spool")]
+#[test]
+fn a_transport_of_ones_own_gets_the_configured_spool() {
+    let stages = |config: &str, transport: Box<dyn Transport>| {
+        let config: Config = config.parse().unwrap();
+        config.builder_for(transport).unwrap().build().unwrap().0.stages().len()
+    };
+    let flat = "spool.dir = '/var/spool/n'";
+    let table = format!("[[destination]]\nname = 'a'\nstrategy = 'log'\n{flat}");
+    assert_eq!(stages(&table, Box::new(AcceptingTransport)), 2);
+    assert_eq!(stages(flat, Box::new(UndocumentedTransport)), 2);
+}
+
 /// Accepts every message.
 #[derive(Debug)]
 struct AcceptingTransport;
@@ -88,6 +121,31 @@ impl Transport for AcceptingTransport {
     async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
         batch.settle_rest(&Verdict::Accept);
         Ok(())
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Accepts every message of an event that is not documented.
+#[cfg(feature = "spool")]
+#[derive(Debug)]
+struct UndocumentedTransport;
+
+#[cfg(feature = "spool")]
+#[async_trait]
+impl Transport for UndocumentedTransport {
+    fn name(&self) -> &'static str {
+        "undocumented"
+    }
+
+    fn wants(&self, event_type: &EventType) -> bool {
+        matches!(event_type, EventType::Other(_))
+    }
+
+    async fn send(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+        AcceptingTransport.send(batch).await
     }
 
     async fn close(&mut self) -> Result<()> {
