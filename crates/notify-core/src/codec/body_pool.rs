@@ -10,10 +10,15 @@ use bytes::{Bytes, BytesMut};
 /// Copies a body into memory that it shares with other bodies of this thread.
 pub(crate) fn store(body: &[u8]) -> Bytes {
     let shared = || CHUNK.try_with(|chunk| Some(chunk.try_borrow_mut().ok()?.store(body))).ok()?;
-    // A large body gets an allocation of its own: it would fill most of a chunk. So does every body
-    // of a thread that is ending, whose chunk is gone already.
-    let kept = (body.len() <= CHUNK_BYTES / 4).then(shared).flatten();
+    // A large body gets an allocation of its own. So does every body of a thread that is ending, whose
+    // chunk is gone already.
+    let kept = if is_large(body.len()) { None } else { shared() };
     kept.unwrap_or_else(|| Bytes::copy_from_slice(body))
+}
+
+/// Returns whether a body of this many bytes shares no memory: it would fill most of a chunk.
+pub(crate) fn is_large(bytes: usize) -> bool {
+    bytes > CHUNK_BYTES / 4
 }
 
 thread_local! {

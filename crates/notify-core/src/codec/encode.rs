@@ -102,14 +102,16 @@ pub(crate) fn encode(
         Cow::Borrowed(_) => Arc::clone(publisher_id),
         Cow::Owned(redacted) => redacted.into(),
     };
+    let body = body?;
+    let is_detached = body_pool::is_large(body.len());
     Ok(Message {
         id: message_id,
         event_type: event_type.clone(),
         priority,
         publisher_id,
         timestamp,
-        body: body?,
-        is_detached: false,
+        body,
+        is_detached,
         context: Context::new(),
         sequence_state: SequenceState::None,
     })

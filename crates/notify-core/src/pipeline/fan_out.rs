@@ -249,6 +249,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::super::block::MessageBlock;
+    use super::super::queue_config::QueueConfig;
     use super::*;
     use crate::event::payload::Payload;
     use crate::transport::{Batch, Transport};
@@ -282,11 +283,32 @@ mod tests {
             drop(notifier.emit(&Event::ImageUpload(Payload::Warn("slow".into()))));
         }
         drop(notifier.emit(&Event::ImageUpload(Payload::Error("full".into()))));
-        let owners = notifier.cores().map(|core| {
-            let mut pending = MessageBlock::default();
-            core.queue.lock().pending.take_any(&mut pending);
-            pending.messages.iter().map(|message| message.is_detached).collect::<Vec<_>>()
-        });
+        let owners = notifier.cores().map(take_owners);
         assert_eq!(owners.collect::<Vec<_>>(), [vec![false; 11], vec![true]]);
+    }
+
+    /// A message of a permit, and one that the queue takes after it dropped others, keep no memory of those
+    /// beside them.
+    #[test]
+    fn a_message_that_outlasts_those_beside_it_keeps_its_own_body_alone() {
+        let queue = QueueConfig { max_messages: 3, ..QueueConfig::default() };
+        let builder = Notifier::builder(Idle).queue(queue).publisher_id("image.host1");
+        let (notifier, _worker) = builder.build().unwrap();
+        let event = Event::ImageUpload(Payload::Warn("slow".into()));
+        drop(notifier.emit(&event));
+        drop(notifier.try_reserve(4096).unwrap().emit(&event).unwrap());
+        let room = notifier.try_reserve(4096).unwrap();
+        drop(notifier.emit(&event));
+        assert_eq!(notifier.stats().dropped.overflow, 1);
+        drop(room);
+        drop(notifier.emit(&event));
+        assert_eq!(take_owners(&notifier.0), [false, true, true]);
+    }
+
+    /// Removes the pending messages of a destination, and returns which of them have bodies of their own.
+    fn take_owners(core: &NotifierCore) -> Vec<bool> {
+        let mut pending = MessageBlock::default();
+        core.queue.lock().pending.take_any(&mut pending);
+        pending.messages.iter().map(|message| message.is_detached).collect()
     }
 }

@@ -4,7 +4,7 @@
 //! not await, log or wake a task. This file holds the emitters' side; `settle` holds the worker's side,
 //! `queue_room` the bounds, and `queue_close` the end.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +55,9 @@ pub(super) struct Queue {
     /// The error of each message that the queue drops for want of room.
     overflow: Error,
     state: Mutex<QueueState>,
+    /// The number of messages to come that get bodies of their own, because others were dropped. Changes
+    /// under the mutex only.
+    own_bodies: AtomicU32,
     /// Wakes the worker.
     pub(super) work: Notify,
     /// Wakes the attempts of each isolated lane.
@@ -160,6 +163,7 @@ impl Queue {
             durable_source,
             random,
             state: Mutex::new(state),
+            own_bodies: AtomicU32::new(0),
             work: Notify::new(),
             lane_work: (0..count).map(|_| Notify::new()).collect(),
             room: RoomLines::new(count),
@@ -277,16 +281,16 @@ impl Queue {
         let bytes = weight(&message);
         let lane = self.lanes.lane(&message);
         let is_reserved = matches!(claim, Claim::Reserved { .. });
-        let mut message = if self.failing_lanes.contains(lane) {
-            // Most messages of a lane that fails find no room, so look before the copy.
-            if !is_reserved && !self.may_enter(lane, bytes, claim) {
-                return Err(Submission { message, receipt, since });
-            }
-            // The message may stay for long: give up the memory that it shares with others.
-            message.detached()
-        } else {
-            message
-        };
+        let protected = matches!(claim, Claim::Reserved { protected: true, .. });
+        let is_failing = self.failing_lanes.contains(lane);
+        // Most messages of a lane that fails find no room, so look before the copy.
+        if is_failing && !is_reserved && !self.may_enter(lane, bytes, claim) {
+            return Err(Submission { message, receipt, since });
+        }
+        let is_after_drop = self.own_bodies.load(Ordering::Relaxed) > 0;
+        // The message may stay for longer than those beside it: give up the memory that it shares with them.
+        let mut message =
+            if is_failing || protected || is_after_drop { message.detached() } else { message };
         let mut evicted = MessageBlock::default();
         let mut state = self.lock();
         if let Claim::Reserved { room, .. } = claim {
@@ -302,12 +306,15 @@ impl Queue {
             }
             return Ok(());
         }
-        let protected = matches!(claim, Claim::Reserved { protected: true, .. });
         let may_push = is_reserved
             || state.take_room(Some(lane), Load::one(bytes), claim, &self.config, &mut evicted);
         if !may_push {
             self.unlock_and_drop(state, evicted);
             return Err(Submission { message, receipt, since });
+        }
+        if is_after_drop {
+            let left = self.own_bodies.load(Ordering::Relaxed);
+            self.own_bodies.store(left.saturating_sub(1), Ordering::Relaxed);
         }
         let record = MessageRecord {
             receipt: Some(receipt),
@@ -359,6 +366,9 @@ impl Queue {
         let lane = self.lanes.lane(&message);
         let mut state = self.lock();
         state.count_emitted(&mut message, lane, &self.random);
+        if reason == DropReason::Overflow {
+            self.own_bodies.store(OWN_BODIES, Ordering::Relaxed);
+        }
         let report = state.account.drop_messages(1, reason);
         drop(state);
         report.log(&self.log_prefix);
@@ -393,3 +403,8 @@ impl Drop for Queue {
         forget(self.id);
     }
 }
+
+/// The number of messages that get bodies of their own after a drop.
+///
+/// One of those behind them may keep 16 KiB of the bodies that the next drops leave: 16 bytes for each message.
+const OWN_BODIES: u32 = 1024;
