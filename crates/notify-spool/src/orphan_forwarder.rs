@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::counters::StageCounters;
+use crate::error::retry_delay;
 use crate::orphan_search::OrphanSearch;
 use crate::slot_forwarding::{ForwardingMode, forward_slot, unless_stopped};
 use crate::slot_handle::SlotHandle;
@@ -96,16 +97,28 @@ impl<'a> OrphanForwarder<'a> {
 
     /// Adopts orphans until none is left or the stop signal comes, at most [`MAX_ADOPTED`] at once.
     ///
+    /// While the system has no room for the thread of the searcher, this function adopts none. It goes on
+    /// once there is room, and returns the error if it forwards no orphan meanwhile.
+    ///
     /// # Errors
     ///
-    /// The first error of the directory, of a slot that cannot be locked, or of an adopted slot.
+    /// The first error of the directory, of a slot that cannot be locked, of an adopted slot, or of the
+    /// searcher's thread.
     async fn adopt_all(&mut self) -> Result<()> {
         let mut result = Ok(());
+        // The pause before the searcher's thread starts, if the last start failed.
+        let mut pause = None;
+        let mut is_told = false;
         loop {
             let has_room = self.adopted.len() < MAX_ADOPTED;
             let locking = self.locking.get_or_insert_with(|| {
                 let searcher = Arc::clone(&self.searcher);
-                Box::pin(async move { searcher.lock().await })
+                Box::pin(async move {
+                    if let Some(pause) = pause {
+                        tokio::time::sleep(pause).await;
+                    }
+                    searcher.lock().await
+                })
             });
             let event = async {
                 tokio::select! {
@@ -119,16 +132,37 @@ impl<'a> OrphanForwarder<'a> {
             let event = unless_stopped(&mut self.stopped, event).await;
             if let Some(SearchEvent::Locked(_)) = event {
                 self.locking = None;
+                pause = None;
             }
+            let has_thread = self.searcher.has_started();
             match event {
                 None | Some(SearchEvent::Locked(None)) => return result,
                 Some(SearchEvent::Forwarded(forwarded)) => result = result.and(forwarded),
                 Some(SearchEvent::Locked(Some(Ok(())))) => self.forward_locked(),
+                // An orphan that is forwarded gives its thread back.
+                Some(SearchEvent::Locked(Some(Err(error))))
+                    if !has_thread && !self.adopted.is_empty() =>
+                {
+                    let delay = retry_delay(&error);
+                    pause = Some(delay);
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::warn!(
+                            "cannot look for more messages that another process left in the spool, \
+                             retrying every {} s: {error:#}",
+                            delay.as_secs()
+                        );
+                    }
+                }
                 Some(SearchEvent::Locked(Some(Err(error)))) => {
+                    let is_gone = error.kind() == ErrorKind::Bug;
                     // After a timeout the thread is still busy with the disk.
                     let is_hung = error.kind() == ErrorKind::Timeout;
                     result = result.and(Err(error));
-                    if is_hung {
+                    if is_gone {
+                        drop(self.replace_searcher());
+                    }
+                    // Without a thread, the next attempt would fail at once, and so on without a pause.
+                    if is_gone || is_hung || !has_thread {
                         return result;
                     }
                 }
@@ -158,8 +192,7 @@ impl<'a> OrphanForwarder<'a> {
 
     /// Starts to forward the slot that the searcher has locked, and replaces the searcher.
     fn forward_locked(&mut self) {
-        let next = new_searcher(self.config, self.counters, &self.search);
-        let handle = std::mem::replace(&mut self.searcher, next);
+        let handle = self.replace_searcher();
         let (notifier, mut stopped) = (self.notifier, self.stopped.clone());
         self.adopted.push(Box::pin(async move {
             let mode = ForwardingMode::UntilEmpty;
@@ -170,6 +203,12 @@ impl<'a> OrphanForwarder<'a> {
             handle.release().await;
             forwarded
         }));
+    }
+
+    /// Makes another searcher, and returns the last one.
+    fn replace_searcher(&mut self) -> Arc<SlotHandle> {
+        let next = new_searcher(self.config, self.counters, &self.search);
+        std::mem::replace(&mut self.searcher, next)
     }
 
     /// Ends all threads, and waits at most 5 s until they have closed their orphans.

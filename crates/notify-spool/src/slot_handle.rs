@@ -4,7 +4,7 @@
 //! jobs to that thread and waits for its answers; it never touches the disk. Every wait has a deadline.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use notify_core::{Error, ErrorKind, Result};
@@ -151,6 +151,11 @@ impl SlotHandle {
         Error::new(ErrorKind::Timeout, dir_message(&self.dir, &problem))
     }
 
+    /// Returns whether the thread has started.
+    pub(crate) fn has_started(&self) -> bool {
+        self.lock_start().is_started
+    }
+
     /// Starts the thread unless it runs already.
     ///
     /// # Errors
@@ -158,12 +163,16 @@ impl SlotHandle {
     /// [`ErrorKind::Unavailable`] if the system has no room for another thread. The next job tries
     /// again.
     fn start(&self) -> Result<()> {
-        let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut start = self.lock_start();
         if !start.is_started {
             start.executor.start(Arc::clone(&start.work))?;
             start.is_started = true;
         }
         Ok(())
+    }
+
+    fn lock_start(&self) -> MutexGuard<'_, WorkStart> {
+        self.start.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

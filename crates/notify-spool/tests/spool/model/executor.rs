@@ -31,6 +31,11 @@ impl StepExecutor {
         works.retain(|work| work.step());
     }
 
+    /// Returns the number of works that have not ended.
+    pub(crate) fn running(&self) -> usize {
+        self.works.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Lets the disk hang, or lets it go on.
     pub(crate) fn set_hanging(&self, hangs: bool) {
         self.hangs.store(hangs, Ordering::Relaxed);

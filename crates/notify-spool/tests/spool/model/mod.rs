@@ -24,7 +24,7 @@
 //!   is not rewritten after a failed sync
 
 pub(crate) mod environment;
-mod executor;
+pub(crate) mod executor;
 mod model_message;
 pub(crate) mod process;
 pub(crate) mod stepped_runtime;
