@@ -74,7 +74,8 @@ pub enum DeadLetters {
     /// A file, to which the listener appends one line of JSON for each dead letter.
     ///
     /// The listener creates the file with the mode 0600 and syncs each line before it acknowledges the
-    /// delivery. When the file is full or cannot be written, reading pauses until you make room.
+    /// delivery. When the file is full or cannot be written, reading pauses until you make room. It also pauses
+    /// while the disk does not answer within 30 s.
     File {
         /// The path of the file, in a directory that exists.
         path: PathBuf,

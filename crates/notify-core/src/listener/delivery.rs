@@ -192,7 +192,7 @@ impl Delivery {
     /// # Errors
     ///
     /// See [`SettlementReceipt`], which resolves once the letter is on the disk and the source has
-    /// the acknowledgement.
+    /// the acknowledgement. It waits while the dead-letter file cannot be written.
     ///
     /// # Cancel safety
     ///

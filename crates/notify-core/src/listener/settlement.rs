@@ -37,6 +37,9 @@ pub enum SettlementOutcome {
 /// The listener knows of the settlement before the call that returns this future ends. Await it to
 /// learn when the source has carried it out.
 ///
+/// The receipt of [`refuse`](super::Delivery::refuse) also waits for the dead-letter file, without an end while
+/// the file is full or its disk hangs: reading pauses then, and the log says so.
+///
 /// # Errors
 ///
 /// The output is an error of the kind [`ErrorKind::Closed`] if the listener ended first. The message

@@ -46,6 +46,10 @@ struct LetterState {
     pending: Option<(u64, u64, oneshot::Receiver<Result<()>>)>,
     /// The time until which the driver waits for the answer, once the listener gives everything back.
     deadline: Option<Instant>,
+    /// The time after which reading pauses if there is no answer.
+    answer_due: Option<Instant>,
+    /// Whether that time is over: the disk hangs.
+    is_silent: bool,
     /// The consecutive failures of the file.
     failures: u32,
     /// The time until which the driver writes no letter.
@@ -103,7 +107,10 @@ impl SourceDriver {
             }
             match self.next_event().await {
                 DriverEvent::Wake => {}
-                DriverEvent::Timer => self.shared.lock().advance(self.index, Instant::now()),
+                DriverEvent::Timer => {
+                    self.shared.lock().advance(self.index, Instant::now());
+                    self.note_silent_file();
+                }
                 DriverEvent::Letter(result) => self.finish_letter(result),
                 DriverEvent::Reception(Ok(reception)) => self.receive(reception),
                 DriverEvent::Reception(Err(error)) => self.end_session(&error),
@@ -161,10 +168,10 @@ impl SourceDriver {
                 state.close == ClosePhase::Over,
             )
         };
-        if self.letter.failures > 0
+        if (self.letter.failures > 0 || self.letter.is_silent)
             && let Some(credit) = &mut credit
         {
-            // Full dead letters pause the reading.
+            // Dead letters that are full or whose disk hangs pause the reading.
             credit.room = 0;
         }
         if let Some(retry_at) = self.retry_at {
@@ -176,15 +183,15 @@ impl SourceDriver {
             let deadline = *self.letter.deadline.get_or_insert(now + CLOSE_TIMEOUT);
             timer = Some(timer.map_or(deadline, |timer| timer.min(deadline)));
         }
-        if let Some(retry_at) = self.letter.retry_at {
-            timer = Some(timer.map_or(retry_at, |timer| timer.min(retry_at)));
+        for due in [self.letter.retry_at, self.letter.answer_due].into_iter().flatten() {
+            timer = Some(timer.map_or(due, |timer| timer.min(due)));
         }
         let event = tokio::select! {
             biased;
-            // First, because a busy source is always ready.
+            // An answer that is there is not late. The source is last, because a busy one is always ready.
+            result = written(&mut self.letter.pending) => DriverEvent::Letter(result),
             () = sleep_until(timer.unwrap_or(now)), if timer.is_some() => DriverEvent::Timer,
             () = self.wake.notified() => DriverEvent::Wake,
-            result = written(&mut self.letter.pending) => DriverEvent::Letter(result),
             reception = self.source.receive(credit.unwrap_or(NO_CREDIT)), if credit.is_some() => {
                 DriverEvent::Reception(reception)
             }
@@ -292,15 +299,32 @@ impl SourceDriver {
         let (source, at) = (Arc::clone(&self.name), OffsetDateTime::now_utc());
         let result = self.writer.write(DeadLetterRecord { source, delivery, at });
         self.letter.pending = Some((session, tag, result));
+        // A file that fails has paused the reading already.
+        self.letter.answer_due =
+            (self.letter.failures == 0).then(|| Instant::now() + LETTER_TIMEOUT);
+    }
+
+    /// Pauses the reading if the writer does not answer in time. The letter stays with the writer: the disk may
+    /// have it already.
+    fn note_silent_file(&mut self) {
+        if self.letter.answer_due.is_some_and(|due| due <= Instant::now()) {
+            self.letter.answer_due = None;
+            self.letter.is_silent = true;
+            tracing::error!(
+                source = %self.name,
+                "reading pauses: the dead-letter file does not answer within 30 s: check the disk"
+            );
+        }
     }
 
     /// Records the writer's answer.
     fn finish_letter(&mut self, result: Result<()>) {
         let Some((session, tag, _)) = self.letter.pending.take() else { return };
-        self.letter.deadline = None;
+        (self.letter.deadline, self.letter.answer_due) = (None, None);
+        let was_silent = std::mem::take(&mut self.letter.is_silent);
         match result {
             Ok(()) => {
-                if std::mem::take(&mut self.letter.failures) > 0 {
+                if std::mem::take(&mut self.letter.failures) > 0 || was_silent {
                     tracing::info!(source = %self.name, "writing dead letters again");
                 }
                 self.shared.lock().sources[self.index].ledger.bury(session, tag);
@@ -373,5 +397,7 @@ async fn written(pending: &mut Option<(u64, u64, oneshot::Receiver<Result<()>>)>
 const NO_CREDIT: Credit = Credit { window: 0, room: 0, max_bytes: 0 };
 /// The longest time that a source may take to settle.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time after which the disk of the dead letters counts as hung.
+const LETTER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest time that a source may take to close, and the writer to answer before that.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use notify_conformance::samples;
 use notify_conformance::source_script::{SourceFault, SourceScript};
 use notify_core::listener::{DeadLetterFile, DeadLetters, SettlementOutcome};
+use notify_testbed::log_recorder::LogRecorder;
 use tokio::time::{sleep, timeout};
 
 use super::{LONG, listener};
@@ -252,4 +253,31 @@ async fn a_dropped_listener_does_not_wait_for_a_disk_that_hangs() {
     assert_eq!(receipt.await.unwrap(), SettlementOutcome::Stale);
     assert_eq!(start.elapsed(), Duration::from_secs(5));
     assert_eq!(script.unacked(), 1);
+}
+
+/// A disk that hangs pauses the reading, and the log says so once. Reading goes on when the disk answers.
+#[tokio::test(start_paused = true)]
+async fn reading_pauses_while_the_disk_of_the_dead_letters_hangs() {
+    let log = LogRecorder::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dead.jsonl");
+    // The writer waits 5 s of the real time for this lock. The clock of the test runs ahead of it.
+    let locked = std::fs::File::create(&path).unwrap();
+    locked.lock().unwrap();
+    let script = SourceScript::default();
+    script.publish_bytes([b"not JSON".to_vec()]);
+    let mut listener = listener(&script, DeadLetters::file(&path), 10).start().unwrap();
+    sleep(Duration::from_secs(31)).await;
+    script.publish(samples::messages(0..1));
+    let seen = timeout(LONG, listener.next_delivery()).await;
+    assert!(seen.is_err(), "read although a dead letter cannot be written");
+    assert_eq!(log.lines_with("does not answer within 30 s").len(), 1, "{:?}", log.lines());
+    assert_eq!(listener.stats().total.dead_lettered, 0);
+    drop(locked);
+    tokio::time::resume();
+    let seen = timeout(Duration::from_secs(60), listener.next_delivery()).await;
+    drop(seen.expect("reading goes on").unwrap().unwrap().ack());
+    assert_eq!(log.lines_with("writing dead letters again").len(), 1, "{:?}", log.lines());
+    assert_eq!(listener.close(LONG).await.total.dead_lettered, 1);
 }
