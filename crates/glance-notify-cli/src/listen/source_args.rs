@@ -17,6 +17,7 @@ use notify_archive::question::EventFilter;
 use rustix::fs::{Access, access as access_file};
 
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::file_identity::refuse_special_file;
 use crate::input_source::{announce_terminal_input, display_path, read_error};
 use crate::settings::{ConfigArgs, unreadable_file};
 use crate::terminal::print_warning;
@@ -234,7 +235,10 @@ impl SourceArgs {
 
     /// Returns the configuration with the dead-letter file of the option, if that names one.
     fn with_dead_letters(&self, config: Config) -> Result<Config, CommandError> {
-        let Some(path) = &self.dead_letters else { return Ok(config) };
+        let Some(path) = &self.dead_letters else {
+            config.dead_letters().map_or(Ok(()), probe_type)?;
+            return Ok(config);
+        };
         probe_for_writing(path)?;
         Ok(config.with_dead_letters(path))
     }
@@ -313,15 +317,26 @@ impl TapArgs {
 
 /// Checks that a file can be written, or created in its directory.
 fn probe_for_writing(path: &Path) -> Result<(), CommandError> {
+    probe_type(path)?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let (place, access) = if path.exists() {
         (path, Access::WRITE_OK)
     } else {
         (directory.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)
     };
-    access_file(place, access).map_err(|error| {
-        CommandError::file(&format!("cannot write `{}`", display_path(path)), &error.into())
-    })
+    access_file(place, access).map_err(|error| write_error(path, &error.into()))
+}
+
+/// Checks that no device, FIFO or socket is in place of a file that the command writes.
+fn probe_type(path: &Path) -> Result<(), CommandError> {
+    let found = std::fs::metadata(path);
+    let probed = found.map_or(Ok(()), |found| refuse_special_file(&found));
+    probed.map_err(|error| write_error(path, &error))
+}
+
+/// Returns the error of a file that cannot be written.
+fn write_error(path: &Path, error: &std::io::Error) -> CommandError {
+    CommandError::file(&format!("cannot write `{}`", display_path(path)), error)
 }
 
 /// Opens a file once, so that a command that cannot read it ends at once and in its own words. A source reads a

@@ -13,6 +13,7 @@ use super::message_ref::decoded;
 use super::selection::MessageSelection;
 use super::slots::SlotWalk;
 use crate::exit_status::{CommandError, ExitStatus};
+use crate::file_identity::refuse_special_file;
 use crate::input_source::display_path;
 use crate::terminal::{counted, print_note, write_stdout};
 
@@ -84,10 +85,14 @@ fn write_messages(
 
 /// Creates a file, and never follows a link that another user may have planted.
 ///
-/// With `force`, removes an existing file or link first.
+/// With `force`, removes an existing file or link first, and nothing else.
 fn create(path: &Path, force: bool) -> io::Result<File> {
+    let remove = || {
+        refuse_special_file(&fs::symlink_metadata(path)?)?;
+        fs::remove_file(path)
+    };
     if force
-        && let Err(error) = fs::remove_file(path)
+        && let Err(error) = remove()
         && error.kind() != io::ErrorKind::NotFound
     {
         return Err(error);

@@ -667,6 +667,22 @@ fn a_pipe_is_no_source() {
         .expect_message(2, "`/dev/stdin` is not a regular file");
 }
 
+/// A device or a pipe keeps no letters and no position, and its mode matters to others: 2, before anything is read.
+#[test]
+fn a_pipe_keeps_no_dead_letters_and_no_checkpoint() {
+    let sandbox = sandbox();
+    assert!(Command::new("mkfifo").arg(sandbox.path("pipe")).status().unwrap().success());
+    sandbox.file("config.toml", "listener.dead_letters = 'pipe'\n");
+    sandbox.file("to.toml", "strategy = 'noop'\n");
+    let message = "cannot write `pipe`: it is not a regular file: name another path";
+    for option in [["--dead-letters", "pipe"], ["--checkpoint", "pipe"], ["-c", "config.toml"]] {
+        let listen = ["listen", "--from", "day.jsonl", "--exit-at-end"];
+        sandbox.run([&listen[..], &option].concat()).expect_message(2, message);
+        let replay = ["replay", "--from", "day.jsonl", "--to", "to.toml"];
+        sandbox.run([&replay[..], &option].concat()).expect_message(2, message);
+    }
+}
+
 /// Without `--from` and without sources in the configuration, `listen` reads standard input to its end.
 #[test]
 fn standard_input_is_read_to_its_end() {

@@ -5,8 +5,8 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::Child;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::process::{Child, Command};
 
 use serde_json::{Value, json};
 
@@ -218,7 +218,7 @@ fn exported_messages_are_re_emitted_byte_for_byte() {
 }
 
 /// `export` never follows a link and never replaces a file unless you add `--force`,
-/// which replaces the link and not its target.
+/// which replaces the link and not its target, and never something else, such as a device or a pipe.
 ///
 /// Another user may have planted the link in a shared directory.
 #[test]
@@ -235,6 +235,10 @@ fn export_overwrites_a_file_only_with_force() {
     assert_eq!(sandbox.read("file"), "precious");
     sandbox.run(spool(&["export", "file", "--force"])).expect(0);
     assert_eq!(sandbox.lines("file").len(), 1);
+    assert!(Command::new("mkfifo").arg(sandbox.path("pipe")).status().unwrap().success());
+    let output = sandbox.run(spool(&["export", "pipe", "--force"]));
+    output.expect_message(2, "cannot write `pipe`: it is not a regular file: name another path");
+    assert!(fs::metadata(sandbox.path("pipe")).unwrap().file_type().is_fifo());
     sandbox
         .run(spool(&["export", "none/file"]))
         .expect_message(2, "cannot write `none/file`: No such");

@@ -2,12 +2,12 @@
 //!
 //! The crates of this workspace share it. All functions block.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::durable_file::{create_private, lock_within};
+use super::durable_file::{create_private, lock_within, refuse_special_file};
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::quote::printable_path;
 
@@ -27,8 +27,8 @@ impl CheckpointLock {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`] if another process or another source holds the lock, and the error of the
-    /// lock file otherwise.
+    /// [`ErrorKind::Unavailable`] if another process or another source holds the lock, [`ErrorKind::Config`] if the
+    /// checkpoint is not a regular file, and the error of the lock file otherwise.
     pub fn acquire(&mut self, checkpoint: &Path) -> Result<()> {
         if self.file.is_some() {
             return Ok(());
@@ -37,6 +37,9 @@ impl CheckpointLock {
         let file_error = |error: io::Error| {
             Error::of_file(format!("the checkpoint `{}` cannot be locked", name()), error)
         };
+        // Before the source reads it: to open a FIFO is to wait for its writer.
+        let found = fs::metadata(checkpoint);
+        found.map_or(Ok(()), |found| refuse_special_file(&found)).map_err(file_error)?;
         let mut path = checkpoint.as_os_str().to_owned();
         path.push(".lock");
         let file = match create_private(Path::new(&path)) {
@@ -71,6 +74,8 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
     use super::*;
 
     /// One session reads with a checkpoint at a time, may begin again, and makes room for the next.
@@ -90,6 +95,18 @@ mod tests {
         drop(second);
         first.acquire(&path).unwrap();
         assert!(dir.path().join("position.lock").exists());
+    }
+
+    /// A device, a FIFO or a socket keeps no position.
+    #[test]
+    fn a_checkpoint_is_a_regular_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("position");
+        let _listener = UnixListener::bind(&path).unwrap();
+        let error = CheckpointLock::default().acquire(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error:#}");
+        assert!(format!("{error:#}").contains("is not a regular file"), "{error:#}");
+        assert!(!dir.path().join("position.lock").exists());
     }
 
     /// A missing directory is a mistake, and no lock of another process.

@@ -11,14 +11,17 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::dead_letter::{DeadLetter, DeadLetterRecord};
-use super::durable_file::{SYNC_UNSUPPORTED, give_to, sync_directory, temporary_path};
+use super::durable_file::{
+    SYNC_UNSUPPORTED, give_to, refuse_special_file, sync_directory, temporary_path,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::quote::printable_path;
 
 /// The dead-letter file of a listener, which may run meanwhile.
 ///
 /// A listener appends to it. Your program reads the letters, and removes those that it has handled. Both lock
-/// the file while they write, and a reader waits for the letter that is being written. All methods block.
+/// the file while they write, and a reader waits for the letter that is being written. All methods block, and refuse
+/// a path that is not a regular file, such as a FIFO, with [`ErrorKind::Config`].
 ///
 /// # Examples
 ///
@@ -64,6 +67,7 @@ impl DeadLetterFile {
         let file = self.lock(OpenOptions::new().read(true), File::try_lock_shared)?;
         // Under the lock, no letter is half written. The reading itself may take long and needs no lock.
         let metadata = file.metadata().map_err(|error| self.error("cannot be read", error))?;
+        // A directory has no letters, and reading it is an error.
         let length = if metadata.is_file() { metadata.len() } else { u64::MAX };
         // Where there are no locks, this fails.
         drop(file.unlock());
@@ -190,7 +194,11 @@ impl DeadLetterFile {
         let deadline = Instant::now() + LOCK_TIMEOUT;
         loop {
             let open = || {
+                // Before the open too: it would wait for the writer of a FIFO, and some devices do something.
+                fs::metadata(&self.path).map_or(Ok(()), |found| refuse_special_file(&found))?;
                 let file = options.open(&self.path)?;
+                let opened = file.metadata()?;
+                refuse_special_file(&opened)?;
                 let is_locked = match try_lock(&file) {
                     Ok(()) => true,
                     Err(TryLockError::WouldBlock) => false,
@@ -204,7 +212,7 @@ impl DeadLetterFile {
                 };
                 // The file may have been replaced before the lock.
                 let is_current = match fs::metadata(&self.path) {
-                    Ok(current) => file_id(&current) == file_id(&file.metadata()?),
+                    Ok(current) => file_id(&current) == file_id(&opened),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => false,
                     Err(error) => return Err(error),
                 };

@@ -71,6 +71,20 @@ pub(super) fn give_to(file: &File, owner: &Metadata) -> io::Result<()> {
     fchown(file, Some(owner.uid()), Some(owner.gid()))
 }
 
+/// Refuses a device, a FIFO or a socket in place of a file: it keeps nothing, and its mode matters to others. A
+/// directory has an error of its own when it is opened or read.
+///
+/// # Errors
+///
+/// An error of the kind [`io::ErrorKind::InvalidInput`].
+pub(super) fn refuse_special_file(metadata: &Metadata) -> io::Result<()> {
+    if metadata.is_file() || metadata.is_dir() {
+        return Ok(());
+    }
+    let message = "it is not a regular file: name another path";
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+}
+
 /// Returns the path of a new content before it replaces the earlier one.
 pub fn temporary_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

@@ -3,10 +3,12 @@
 use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::process::Command;
 use std::time::Duration;
 
 use notify_conformance::samples;
 use notify_conformance::source_script::{SourceFault, SourceScript};
+use notify_core::ErrorKind;
 use notify_core::listener::{DeadLetterFile, DeadLetters, SettlementOutcome};
 use notify_testbed::log_recorder::LogRecorder;
 use tokio::time::{sleep, timeout};
@@ -212,6 +214,36 @@ async fn reading_pauses_while_the_dead_letter_file_is_full() {
     let seen = timeout(Duration::from_secs(60), listener.next_delivery()).await;
     drop(seen.unwrap().unwrap().unwrap().ack());
     assert_eq!(listener.close(LONG).await.total.dead_lettered, 1);
+}
+
+/// A FIFO is no dead-letter file, and neither is a device, whose mode matters to others: it stays as it is.
+#[tokio::test]
+async fn a_file_that_is_not_regular_is_refused_and_keeps_its_mode() {
+    let log = LogRecorder::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+    let script = SourceScript::default();
+    script.publish_bytes([b"not JSON".to_vec()]);
+    let listener = listener(&script, DeadLetters::file(&path), 10).start().unwrap();
+    timeout(Duration::from_secs(60), async {
+        while log.lines_with("reading pauses").is_empty() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await
+    .unwrap();
+    let lines = log.lines_with("is not a regular file: name another path");
+    assert_eq!(lines.len(), 1, "{:?}", log.lines());
+    drop(listener);
+    let file = DeadLetterFile::new(&path);
+    for error in [file.lines().err().unwrap(), file.remove(|_| true).unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Config, "{error:#}");
+        assert!(format!("{error:#}").contains("is not a regular file"), "{error:#}");
+    }
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666);
 }
 
 /// A session that ends while the dead-letter file is full takes its letter along, so that reading goes on.
