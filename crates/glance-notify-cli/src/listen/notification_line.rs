@@ -180,6 +180,15 @@ mod tests {
         assert!(lines(&inputs[..1], true)[0].ends_with("saving, [north]"));
     }
 
+    /// Half a surrogate pair, as Python writes a byte that is not UTF-8, hides no text of an error.
+    #[test]
+    fn half_a_surrogate_pair_hides_no_text() {
+        let failed = r#""no room: /var/lib/caf\udce9""#;
+        let input = event("11", 0, "image.upload", "ERROR", failed);
+        let shown = lines(&[input.as_str()], false);
+        assert!(shown[0].ends_with("  no room: /var/lib/caf\u{fffd}"), "{shown:?}");
+    }
+
     /// The memory for the times of the last events is bounded.
     #[test]
     fn the_memory_of_images_is_bounded() {

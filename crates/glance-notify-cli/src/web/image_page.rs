@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use glance_notify::codec::serde_json::{self, Value};
+use glance_notify::codec::serde_json::Value;
 use glance_notify::event::{EventType, Priority};
 use glance_notify::time::OffsetDateTime;
 use notify_archive::question::{
@@ -283,8 +283,7 @@ impl DownloadLine {
 
 /// Returns the address to which a download went. Glance knows it for cached downloads only.
 fn address_of(record: &EventRecord) -> Option<String> {
-    let body: Value = serde_json::from_slice(&record.body).ok()?;
-    body["payload"]["destination_ip"].as_str().map(str::to_owned)
+    record.payload()?["destination_ip"].as_str().map(str::to_owned)
 }
 
 /// Returns the facts at the head of the page.

@@ -1,5 +1,6 @@
 //! Texts of strangers in a real browser: they show as text and do nothing.
 
+use crate::bounds::page;
 use crate::browser::Browser;
 use crate::site::{RunningSite, image_line};
 use serde_json::json;
@@ -75,6 +76,18 @@ fn hostile_names_show_as_text_and_do_nothing() {
     ] {
         assert!(text.contains(shown), "{shown}");
     }
+}
+
+/// Half a surrogate pair, as Python writes a byte that is not UTF-8, hides no address of a download.
+#[test]
+fn half_a_surrogate_pair_hides_no_address() {
+    let id = "00000000-0000-4000-8000-0000000f0000";
+    let created = image_line(1, "image.create", json!({ "id": id }));
+    let payload = json!({"id": id, "image_id": id, "destination_ip": "192.0.2.7", "agent": "HALF"});
+    let sent = image_line(2, "image.send", payload).replace("HALF", r"\udce9");
+    let site = RunningSite::start(&format!("{created}\n{sent}"));
+    let shown = page(&site, &format!("/image?id={id}"));
+    assert!(shown.contains("<bdi>192.0.2.7</bdi>"), "{shown}");
 }
 
 /// The elements and attributes that no page has.

@@ -1,7 +1,9 @@
 //! The differences between two states of an image: [`PayloadChange`].
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
+
+use crate::record::event_record::EventRecord;
 
 /// One difference between the payloads of two events of the same image.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -14,14 +16,12 @@ pub struct PayloadChange {
     pub after: Option<Value>,
 }
 
-/// Returns the payload of a body, if it is an object.
-pub(crate) fn payload_object(body: &[u8]) -> Option<Map<String, Value>> {
-    /// The payload of a body.
-    #[derive(Deserialize)]
-    struct ObjectPayload {
-        payload: Map<String, Value>,
+/// Returns the payload of a record, if it is an object.
+pub(crate) fn payload_object(record: &EventRecord) -> Option<Map<String, Value>> {
+    match record.payload()? {
+        Value::Object(payload) => Some(payload),
+        _ => None,
     }
-    Some(serde_json::from_slice::<ObjectPayload>(body).ok()?.payload)
 }
 
 /// Returns the differences between two payloads, without the time of the change.
@@ -71,19 +71,64 @@ fn same_items(old: &[Value], new: &[Value]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::question::timeline::Timeline;
+    use crate::record::record_reader::RecordReader;
 
     /// Properties are compared one by one; order of tags and the time of the change are no change.
     #[test]
     fn lists_only_real_changes() {
-        let before = serde_json::json!({"status": "queued", "tags": ["a", "b"], "updated_at": 1,
+        let before = json!({"status": "queued", "tags": ["a", "b"], "updated_at": 1,
             "properties": {"os": "x", "old": "1"}, "size": null});
-        let after = serde_json::json!({"status": "active", "tags": ["b", "a"], "updated_at": 2,
+        let after = json!({"status": "active", "tags": ["b", "a"], "updated_at": 2,
             "properties": {"os": "y", "new": "2"}, "size": 5, "os_glance_failed_import": []});
         let (Value::Object(before), Value::Object(after)) = (before, after) else { panic!() };
         let mut keys: Vec<_> =
             changes(&before, &after).into_iter().map(|change| change.key).collect();
         keys.sort();
         assert_eq!(keys, ["properties.new", "properties.old", "properties.os", "size", "status"]);
+    }
+
+    /// Half a surrogate pair and a number out of range hide neither a change beside them, such as that of the data,
+    /// nor the text around them.
+    #[test]
+    fn values_that_rust_lacks_hide_no_change() {
+        const ID: &str = "c80a1a6c-bd1f-41c5-90ee-81afedb1d58d";
+        let mut timeline = Timeline::new(ID);
+        let events = [
+            ("image.upload", "INFO", format!(r#"{{"id":"{ID}","checksum":"aa"}}"#)),
+            (
+                "image.update",
+                "INFO",
+                format!(r#"{{"id":"{ID}","checksum":"bb","os":"x\udce9","weight":1e999}}"#),
+            ),
+            ("image.upload", "ERROR", format!(r#""no {ID}: /var/lib/caf\udce9""#)),
+        ];
+        for (number, (event_type, priority, payload)) in events.iter().enumerate() {
+            let line = format!(
+                r#"{{"message_id":"00000000-0000-4000-8000-00000000000{number}","publisher_id":"h",
+                "event_type":"{event_type}","priority":"{priority}",
+                "timestamp":"2026-11-24 12:00:0{number}","payload":{payload}}}"#
+            );
+            timeline.add(&RecordReader::new("test").read(line.as_bytes()).unwrap());
+        }
+        let answer = timeline.finish();
+        let changes = answer.entries[1].changes.iter();
+        let changes: Vec<_> =
+            changes.map(|change| (change.key.as_str(), change.after.clone())).collect();
+        let expected =
+            [("checksum", json!("bb")), ("os", json!("x\u{fffd}")), ("weight", json!(f64::MAX))];
+        assert_eq!(changes, expected.map(|(key, after)| (key, Some(after))));
+        assert_eq!(
+            answer.anomalies,
+            [
+                format!("{ID}: 1 failed upload"),
+                format!("{ID}: 1 change of the data after the upload"),
+            ]
+        );
+        let text = format!("no {ID}: /var/lib/caf\u{fffd}");
+        assert_eq!(answer.entries[2].note, Some(text));
     }
 }

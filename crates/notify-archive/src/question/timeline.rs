@@ -226,7 +226,7 @@ impl ImageLife {
         let shows_state = record.event_type != EventType::ImageSend
             && !record.event_type.as_str().starts_with("image.member.")
             && !record.is_audit();
-        let Some(payload) = payload_object(&record.body).filter(|_| shows_state) else {
+        let Some(payload) = payload_object(record).filter(|_| shows_state) else {
             return Vec::new();
         };
         let checksum = payload.get("checksum").filter(|value| value.is_string()).cloned();
@@ -307,7 +307,7 @@ fn note_of(record: &EventRecord) -> Option<String> {
     }
     match &record.event_type {
         EventType::ImageSend => {
-            let payload = payload_object(&record.body).unwrap_or_default();
+            let payload = payload_object(record).unwrap_or_default();
             let address = payload.get("destination_ip").and_then(Value::as_str);
             let part = if record.priority == Priority::Error { " (incomplete)" } else { "" };
             let unknown = || Arc::from("unknown");
@@ -320,7 +320,7 @@ fn note_of(record: &EventRecord) -> Option<String> {
             ))
         }
         other if other.as_str().starts_with("image.member.") => {
-            let payload = payload_object(&record.body)?;
+            let payload = payload_object(record)?;
             let member = payload.get("member_id").and_then(Value::as_str)?;
             let status = record.status.as_deref().unwrap_or_default();
             Some(format!("member {member} {status}").trim_end().to_owned())

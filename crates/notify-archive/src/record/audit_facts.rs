@@ -1,8 +1,7 @@
 //! The facts of an audit event: [`AuditFacts`].
 
-use std::borrow::Cow;
-
 use notify_core::EventType;
+use notify_core::codec::parse_lossy;
 use serde::Deserialize;
 
 /// The facts of an audit event of keystonemiddleware, in the format CADF.
@@ -46,15 +45,13 @@ pub enum RequestEffect {
 impl AuditFacts {
     /// Reads the facts from the body of a notification. Returns `None` if the payload is no CADF event.
     pub fn of(body: &[u8]) -> Option<Self> {
-        let payload = serde_json::from_slice::<AuditBody<'_>>(body).ok()?.payload;
-        let text = |text: Option<Cow<'_, str>>| {
-            text.map(Cow::into_owned).filter(|text| !text.is_empty() && text != UNKNOWN)
-        };
+        let payload = parse_lossy::<AuditBody>(body)?.payload;
+        let text = |text: Option<String>| text.filter(|text| !text.is_empty() && text != UNKNOWN);
         let initiator = payload.initiator.unwrap_or_default();
         Some(Self {
             id: text(payload.id),
-            action: payload.action?.into_owned(),
-            outcome: payload.outcome?.into_owned(),
+            action: payload.action?,
+            outcome: payload.outcome?,
             request_path: text(payload.request_path),
             request_id: text(initiator.request_id),
             user_id: text(initiator.id),
@@ -128,46 +125,35 @@ impl RequestEffect {
 
 /// The body of a notification with a CADF event.
 #[derive(Deserialize)]
-struct AuditBody<'a> {
-    #[serde(borrow)]
-    payload: AuditPayload<'a>,
+struct AuditBody {
+    payload: AuditPayload,
 }
 
 /// The parts of a CADF event that reading needs.
 #[derive(Deserialize)]
-struct AuditPayload<'a> {
-    #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    action: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    outcome: Option<Cow<'a, str>>,
-    #[serde(borrow, rename = "requestPath")]
-    request_path: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    initiator: Option<AuditInitiator<'a>>,
+struct AuditPayload {
+    id: Option<String>,
+    action: Option<String>,
+    outcome: Option<String>,
+    #[serde(rename = "requestPath")]
+    request_path: Option<String>,
+    initiator: Option<AuditInitiator>,
 }
 
 /// The initiator of a CADF event.
 #[derive(Default, Deserialize)]
-struct AuditInitiator<'a> {
-    #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    name: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    project_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    request_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    host: Option<AuditHost<'a>>,
+struct AuditInitiator {
+    id: Option<String>,
+    name: Option<String>,
+    project_id: Option<String>,
+    request_id: Option<String>,
+    host: Option<AuditHost>,
 }
 
 /// The host of an initiator.
 #[derive(Deserialize)]
-struct AuditHost<'a> {
-    #[serde(borrow)]
-    address: Option<Cow<'a, str>>,
+struct AuditHost {
+    address: Option<String>,
 }
 
 /// The value that keystonemiddleware writes for a request without a valid token.

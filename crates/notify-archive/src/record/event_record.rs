@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use notify_core::codec::{Encoding, Sequence};
+use notify_core::codec::{Encoding, Sequence, parse_lossy};
 use notify_core::listener::Delivery;
 use notify_core::{Context, EventType, Message, Notification, Priority, Result};
+use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -154,15 +155,36 @@ impl EventRecord {
         self.event_type.group() == "image"
     }
 
-    /// Returns the text of a warning or an error, or `None` if the payload is no text.
-    pub fn message_text(&self) -> Option<String> {
+    /// Returns the payload in the body, or `None` if the record has no body.
+    ///
+    /// Half a surrogate pair becomes a replacement character, and a number out of range the nearest one that Rust
+    /// holds. The body keeps both.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_archive::record::RecordReader;
+    ///
+    /// let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"image.host1",
+    ///     "event_type":"image.update","priority":"INFO","timestamp":"2026-11-24 12:00:00.123456",
+    ///     "payload":{"checksum":"bb","os":"caf\udce9"}}"#;
+    /// let payload = RecordReader::new("standard input").read(line).unwrap().payload().unwrap();
+    /// assert_eq!(payload["checksum"], "bb");
+    /// assert_eq!(payload["os"], "caf\u{fffd}");
+    /// ```
+    pub fn payload(&self) -> Option<Value> {
         /// The payload of a body.
         #[derive(serde::Deserialize)]
-        struct TextPayload {
-            payload: serde_json::Value,
+        struct BodyPayload {
+            payload: Value,
         }
-        match serde_json::from_slice::<TextPayload>(&self.body).ok()?.payload {
-            serde_json::Value::String(text) => Some(text),
+        Some(parse_lossy::<BodyPayload>(&self.body)?.payload)
+    }
+
+    /// Returns the text of a warning or an error, or `None` if the payload is no text.
+    pub fn message_text(&self) -> Option<String> {
+        match self.payload()? {
+            Value::String(text) => Some(text),
             _ => None,
         }
     }

@@ -103,6 +103,22 @@ fn unfit_requests_name_no_actor() {
     assert!(reason.contains("different users"));
 }
 
+/// Half a surrogate pair in the name of a user hides neither the request nor the user.
+#[test]
+fn half_a_surrogate_pair_hides_no_actor() {
+    let path = format!("/v2/images/{IMAGE}");
+    let mut trail = AuditTrail::default();
+    for record in request("u", "delete", &path, "success", ["12:00:04", "12:00:06"]) {
+        let body = std::str::from_utf8(&record.body).unwrap();
+        let body = body.replace(r#""project_id":"p""#, r#""project_id":"p","name":"caf\udce9""#);
+        let record = RecordReader::new("test").read(body.as_bytes()).unwrap();
+        assert_eq!(record.subject.as_deref(), Some(IMAGE));
+        trail.add(&record);
+    }
+    let delete = event("image.delete", "12:00:05", &json!({ "id": IMAGE }));
+    assert_eq!(trail.actor_of(&delete).to_string(), "caf\u{fffd}");
+}
+
 /// A time at the end of the calendar, as a broken clock sends it, ends no question.
 #[test]
 fn a_time_at_the_end_of_the_calendar_ends_no_question() {

@@ -69,6 +69,11 @@ impl<'a> JsonTokens<'a> {
         Self { json, at: 0 }
     }
 
+    /// Returns the offset of the end of the last token.
+    pub(crate) fn offset(&self) -> usize {
+        self.at
+    }
+
     /// Skips white space, commas and colons, and returns the first byte behind them.
     #[inline]
     fn skip_separators(&mut self) -> Option<u8> {

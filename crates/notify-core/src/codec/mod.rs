@@ -30,6 +30,7 @@ pub(crate) mod json_writer;
 pub(crate) mod limits;
 mod line_filter;
 mod log_prefix;
+mod lossy_json;
 pub(crate) mod message;
 pub(crate) mod notification;
 pub(crate) mod notification_input;
@@ -49,6 +50,8 @@ pub use envelope::Envelope;
 pub use headers::HeaderValue;
 pub use limits::SizeLimits;
 pub use line_filter::LineFilter;
+#[doc(hidden)]
+pub use lossy_json::parse_lossy;
 pub use message::Message;
 pub use notification::Notification;
 pub use notification_input::{NotificationInput, NotificationLine};
