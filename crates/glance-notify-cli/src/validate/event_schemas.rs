@@ -3,8 +3,8 @@
 //! Reading accepts a payload of any shape. The schema describes the documented shape, so it refuses some
 //! lines that reading accepts: a key is missing or misspelt, or a value has another type or form.
 
-use glance_notify::codec::Problem;
-use glance_notify::codec::serde_json::{self, Map, Value};
+use glance_notify::codec::serde_json::{Map, Value};
+use glance_notify::codec::{Problem, SizeLimits, notification_json, parse_lossy};
 use glance_notify::event::json_schema;
 
 use super::expectation::one_of;
@@ -28,9 +28,7 @@ impl EventSchemas {
     /// no warnings. A line without an envelope lacks no envelope: `emit` creates it.
     pub(super) fn warnings(&self, line: &[u8]) -> Vec<Problem> {
         let mut check = SchemaCheck::new(&self.document);
-        let Some((notification, payload_pointer)) = notification(line) else {
-            return vec![unreadable_payload()];
-        };
+        let Some((notification, payload_pointer)) = notification(line) else { return Vec::new() };
         let text = |key| notification.get(key).and_then(Value::as_str).unwrap_or_default();
         let (event_type, priority) = (text("event_type"), text("priority"));
         let schemas = || self.schemas().filter(|schema| word(schema, "event_type") == event_type);
@@ -72,19 +70,15 @@ fn word<'a>(schema: &'a Value, attribute: &str) -> &'a str {
 
 /// Returns the notification on a line that reading accepts, and the JSON pointer of its payload.
 ///
-/// It is the line, or in a log file the object behind the name of the logger. Within oslo's envelope 2.0,
-/// it is a string. A CloudEvent has other attributes.
+/// A CloudEvent has other attributes. The schema accepts any text, also one with half a surrogate pair, and numbers of
+/// any size.
 fn notification(line: &[u8]) -> Option<(Map<String, Value>, &'static str)> {
-    let text = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
-    let text = if text.trim_ascii_start().starts_with(b"{") { text } else { after_logger(text)? };
-    let object: Map<String, Value> = serde_json::from_slice(text).ok()?;
-    match object.get("oslo.message") {
-        Some(Value::String(message)) => Some((serde_json::from_str(message).ok()?, "/payload")),
-        _ if object.contains_key("specversion") && !object.contains_key("event_type") => {
-            Some((facts_of_cloud_event(object), "/data"))
-        }
-        _ => Some((object, "/payload")),
+    let json = notification_json(line, &SizeLimits::default())?;
+    let object: Map<String, Value> = parse_lossy(json.as_bytes())?;
+    if object.contains_key("specversion") && !object.contains_key("event_type") {
+        return Some((facts_of_cloud_event(object), "/data"));
     }
+    Some((object, "/payload"))
 }
 
 /// Returns the attributes of a notification that the event itself decides, from a CloudEvent.
@@ -98,33 +92,10 @@ fn facts_of_cloud_event(mut event: Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
-/// Returns the warning of a payload with a value that reading keeps as text, and Rust cannot hold.
-fn unreadable_payload() -> Problem {
-    Problem {
-        pointer: "/payload".to_owned(),
-        expected: "numbers of 64 bits and texts of whole characters".to_owned(),
-        found: "half a surrogate pair or a number out of range".to_owned(),
-    }
-}
-
-/// Returns the end of a line from the first brace behind the name of a logger.
-fn after_logger(text: &[u8]) -> Option<&[u8]> {
-    let position = |name: &&str| text.windows(name.len()).position(|part| part == name.as_bytes());
-    let logger = LOGGERS.iter().find_map(position)?;
-    let brace = text[logger..].iter().position(|&byte| byte == b'{')?;
-    Some(&text[logger + brace..])
-}
-
-/// The mark of UTF-8 in front of a text.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// The loggers in whose lines reading looks for a notification.
-const LOGGERS: [&str; 2] = ["oslo.messaging.notification.", "glance.notifier.notify_log"];
-
 #[cfg(test)]
 mod tests {
-    use glance_notify::codec::serde_json::json;
-    use glance_notify::codec::{NotificationInput, SizeLimits};
+    use glance_notify::codec::NotificationInput;
+    use glance_notify::codec::serde_json::{self, json};
 
     use super::*;
     use crate::validate::pattern::matches;
@@ -252,7 +223,8 @@ mod tests {
         assert!(refused > 1000, "{refused} variations were refused");
     }
 
-    /// Envelope 2.0 and log files wrap the same notification, so it has the same warnings.
+    /// Envelope 2.0 and log files wrap the same notification, so it has the same warnings. oslo.log may write an
+    /// exception behind it.
     ///
     /// Reading accepts each form, so the two agree about where the notification is.
     #[test]
@@ -261,11 +233,14 @@ mod tests {
             .replace("ID", "c80a1a6c-bd1f-41c5-90ee-81afedb1d58d");
         let expected = warnings(&line);
         assert!(expected.len() > 5);
-        let logged = LOGGERS
-            .map(|logger| format!("x {{}} 2026-11-22 7 INFO {logger}task.failure [-] {line}"));
+        let name = "oslo.messaging.notification.task.failure";
+        let logged = [name, "glance.notifier.notify_log"]
+            .map(|logger| format!("x {{}} 2026-11-22 7 INFO {logger} [-] {line}"));
+        let failed = format!("{}: glance_store.exceptions.StorageFull: {{}} is full", logged[0]);
+        let record = json!({ "name": name, "levelname": "INFO", "message": line }).to_string();
         let envelope = json!({ "oslo.version": "2.0", "oslo.message": line }).to_string();
         let marked = format!("\u{feff}{line}");
-        for form in logged.into_iter().chain([envelope, marked]) {
+        for form in logged.into_iter().chain([failed, record, envelope, marked]) {
             assert_eq!(warnings(&form), expected, "{form}");
             assert!(NotificationInput::decode(form.as_bytes(), &SizeLimits::default()).is_ok());
         }
@@ -279,6 +254,21 @@ mod tests {
         let moved: Vec<_> = expected.iter().map(|it| it.replacen("/payload", "/data", 1)).collect();
         assert_eq!(warnings(&cloud_event), moved);
         assert!(NotificationInput::decode(cloud_event.as_bytes(), &SizeLimits::default()).is_ok());
+    }
+
+    /// Half a surrogate pair and a number out of range hide no warning. They are none themselves, wherever they are:
+    /// a schema restricts neither the characters of a text nor the size of a number.
+    #[test]
+    fn values_that_rust_lacks_hide_no_warning() {
+        let line = |text: &str, number: &str| {
+            format!(
+                r#"{{"event_type":"image.send","priority":"INFO","_context_user":"{text}",
+                "payload":{{"owner_id":"{text}","bytes_sent":{number}}}}}"#
+            )
+        };
+        let expected = warnings(&line("x", "1"));
+        assert_eq!(expected.len(), 4);
+        assert_eq!(warnings(&line(r"caf\udce9", "1e999")), expected);
     }
 
     /// oslo.messaging has more priorities than the documented events, and older senders write them in
@@ -302,7 +292,12 @@ mod tests {
     /// The documents describe no other event type, so no shape of it is wrong.
     #[test]
     fn other_event_types_have_no_warnings() {
-        let line = r#"{"event_type":"image.member.create","priority":"INFO","payload":{"id":1}}"#;
-        assert!(warnings(line).is_empty());
+        let line = |id: &str| {
+            format!(
+                r#"{{"event_type":"image.member.create","priority":"INFO","payload":{{"id":{id}}}}}"#
+            )
+        };
+        assert!(warnings(&line("1")).is_empty());
+        assert!(warnings(&line(r#""\udce9""#)).is_empty());
     }
 }

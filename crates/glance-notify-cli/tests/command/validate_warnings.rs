@@ -184,6 +184,30 @@ fn warns_about_keys_that_old_senders_lack() {
     assert!(output.out.contains(missing), "{}", output.out);
 }
 
+/// A log holds the same notifications as a broker, so it has the same warnings: from WARNING on, oslo.log writes the
+/// exception behind the JSON, and with `use_json` a record around it.
+#[test]
+fn a_log_has_the_warnings_of_its_notifications() {
+    let warnings = |file: &str| -> Vec<String> {
+        let samples = "../../tests/samples/openstack-2026";
+        let path = format!("{}/{samples}/{file}", env!("CARGO_MANIFEST_DIR"));
+        let output = Sandbox::new().run(["validate", path.as_str()]).expect(0);
+        let without_place = |line: &str| line.split_once(": ").unwrap().1.to_owned();
+        output.out.lines().map(without_place).collect()
+    };
+    for service in ["audit", "cinder", "glance", "nova", "oslo"] {
+        let sent = warnings(&format!("{service}-v1.jsonl"));
+        assert_eq!(warnings(&format!("{service}.log")), sent, "{service}");
+        assert_eq!(sent.is_empty(), !matches!(service, "audit" | "glance"), "{service}");
+    }
+    let bare = event("image.send", &json!({ "bytes_sent": 1 }));
+    let name = "oslo.messaging.notification.image.send";
+    let record = json!({ "name": name, "levelname": "INFO", "message": bare.trim_end() });
+    let report = |input: &str| Sandbox::new().pipe(["validate"], input).expect(0).out;
+    assert_eq!(report(&bare).lines().count(), 5);
+    assert_eq!(report(&record.to_string()), report(&bare));
+}
+
 /// A warning names keys and kinds, and never repeats a value, nor a password in a key.
 #[test]
 fn warnings_show_no_secret() {

@@ -3,6 +3,8 @@
 //! The limits hold before anything is read. [`notification_input`](super::notification_input) reads the
 //! attributes of a notification, and [`cloud_event_input`](super::cloud_event_input) those of a CloudEvent.
 
+use std::borrow::Cow;
+
 use super::attributes::Attributes;
 use super::cloud_event_input::{is_cloud_event, read_cloud_event};
 use super::context::Context;
@@ -58,6 +60,22 @@ impl NotificationLine {
     pub fn decode(line: &[u8], limits: &SizeLimits) -> Result<Self, Problems> {
         LineContents::decode(line, limits).map(LineContents::into_line)
     }
+}
+
+/// Returns the JSON text of the notification on one line: the line without the prefix of a log and without the
+/// envelope around it. A CloudEvent is such a text itself.
+///
+/// Returns `None` for a line that [`NotificationInput::decode`] refuses for its form.
+#[doc(hidden)]
+pub fn notification_json<'a>(line: &'a [u8], limits: &SizeLimits) -> Option<Cow<'a, str>> {
+    let range = json_range(line).ok()?;
+    let attributes = Attributes::parse(line, range.clone(), limits).ok()?;
+    if !is_cloud_event(&attributes)
+        && let Some(message) = attributes.oslo_message().ok()?
+    {
+        return Some(message);
+    }
+    std::str::from_utf8(&line[range]).ok().map(Cow::Borrowed)
 }
 
 impl NotificationInput {

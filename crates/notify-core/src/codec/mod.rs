@@ -45,6 +45,8 @@ pub(crate) mod wire_text;
 
 pub use cloud_event::CloudEvent;
 pub use context::{Context, ContextBuilder};
+#[doc(hidden)]
+pub use decode::notification_json;
 pub use encode::Encoding;
 pub use envelope::Envelope;
 pub use headers::HeaderValue;
