@@ -5,7 +5,8 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use notify_core::{Error, ErrorKind};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::blocking::run_blocking;
 use crate::host::Host;
 
 /// The attempts to reach any address of any host.
@@ -34,8 +36,8 @@ type Attempt<'a> = Pin<Box<dyn Future<Output = RaceResult<'a>> + Send + 'a>>;
 
 /// The end of a lookup or a connect.
 enum RaceResult<'a> {
-    Resolved(&'a Host, std::io::Result<Vec<SocketAddr>>),
-    Connected(&'a Host, SocketAddr, std::io::Result<TcpStream>),
+    Resolved(&'a Host, io::Result<Vec<SocketAddr>>),
+    Connected(&'a Host, SocketAddr, io::Result<TcpStream>),
 }
 
 impl<'a> RaceResult<'a> {
@@ -138,16 +140,24 @@ impl<'a> AddressRace<'a> {
         }
         let Some(host) = self.hosts.pop() else { return false };
         self.attempted.push(host);
-        self.attempts.push(Box::pin(async move {
-            let addresses = tokio::net::lookup_host((host.name.as_str(), host.port)).await;
-            RaceResult::Resolved(host, addresses.map(Iterator::collect))
-        }));
+        self.attempts
+            .push(Box::pin(async move { RaceResult::Resolved(host, resolve(host).await) }));
         true
     }
 }
 
+/// Returns the addresses of a host.
+async fn resolve(host: &Host) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.name.parse() {
+        return Ok(vec![SocketAddr::new(address, host.port)]);
+    }
+    let (name, port) = (host.name.clone(), host.port);
+    let look_up = move || Ok((name.as_str(), port).to_socket_addrs()?.collect());
+    run_blocking(look_up).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
 /// Creates the error of `action`, which failed with `error`.
-pub(crate) fn unavailable(action: &str, host: &Host, error: std::io::Error) -> Error {
+pub(crate) fn unavailable(action: &str, host: &Host, error: io::Error) -> Error {
     Error::new(ErrorKind::Unavailable, format!("{action} {host}")).with_source(error)
 }
 

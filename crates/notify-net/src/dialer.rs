@@ -285,6 +285,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::blocking::{MOST_THREADS, THREADS};
     use crate::sasl::SaslMechanism;
     use crate::secret::Password;
     use crate::tls::files::TlsFiles;
@@ -344,11 +345,8 @@ mod tests {
     }
 
     /// A disk that hangs while the password or the TLS files are read ends the attempt, and the error names them.
-    #[test]
-    fn a_disk_that_hangs_ends_the_attempt() {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_time().max_blocking_threads(1).build().unwrap();
-        let (_release, hanging) = std::sync::mpsc::channel::<()>();
+    #[tokio::test]
+    async fn a_disk_that_hangs_ends_the_attempt() {
         let endpoint = Endpoint {
             user: Some("glance".into()),
             password: Some(Password::File("/nfs/password".into())),
@@ -356,21 +354,19 @@ mod tests {
             tls: Some(TlsFiles { ca_file: Some("/nfs/ca.pem".into()), ..TlsFiles::default() }),
             ..endpoint(&[("127.0.0.1", 1)], Duration::from_millis(20))
         };
-        runtime.block_on(async {
-            // The only thread that reads files.
-            tokio::task::spawn_blocking(move || hanging.recv());
-            let reading = timeout(LONG, endpoint.read_password());
+        // No read gets a thread, as if each of them hung.
+        let _threads = timeout(LONG, THREADS.acquire_many(MOST_THREADS)).await.unwrap().unwrap();
+        let reading = timeout(LONG, endpoint.read_password());
+        let error = reading.await.expect("the read ends").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        let expected = "cannot read `password_file` /nfs/password: the disk does not answer";
+        assert_eq!(error.to_string(), expected);
+        if cfg!(feature = "tls") {
+            let reading = timeout(LONG, Dialer::new(&endpoint));
             let error = reading.await.expect("the read ends").unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unavailable);
-            let expected = "cannot read `password_file` /nfs/password: the disk does not answer";
+            let expected = "cannot read `ca_file` /nfs/ca.pem: the disk does not answer";
             assert_eq!(error.to_string(), expected);
-            if cfg!(feature = "tls") {
-                let reading = timeout(LONG, Dialer::new(&endpoint));
-                let error = reading.await.expect("the read ends").unwrap_err();
-                let expected = "cannot read `ca_file` /nfs/ca.pem: the disk does not answer";
-                assert_eq!(error.to_string(), expected);
-            }
-        });
+        }
     }
 
     /// One error names every reason once.

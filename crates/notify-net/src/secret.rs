@@ -123,7 +123,7 @@ impl Password {
             }
             Ok(Secret::new(password))
         })
-        .await
+        .await?
     }
 }
 

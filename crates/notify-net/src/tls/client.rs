@@ -58,7 +58,7 @@ impl TlsFiles {
             };
             Ok(TlsConfig(TlsConnector::from(Arc::new(config))))
         })
-        .await
+        .await?
     }
 
     /// Reads the authorities to trust: those in `ca_file`, or else those of the system.
