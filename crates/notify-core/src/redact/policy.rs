@@ -169,6 +169,13 @@ mod tests {
             let shown = Redact::Secrets.text(&hostile);
             assert!(shown.starts_with("x://") && !shown.contains("b@c"), "{part}");
         }
+        // A long authority in front of many URLs in the value of a secret parameter.
+        let authority = "A".repeat(512 * 1024);
+        let nested = "?key=@/b://".repeat(48 * 1024);
+        let hostile = format!("x://{authority}/{nested}");
+        assert!(Redact::Secrets.text(&hostile) == format!("x://{authority}/?key=***"));
+        let hostile = format!("x://{authority}:p/{nested}");
+        assert_eq!(Redact::Secrets.text(&hostile), "x://***@/b://");
     }
 
     /// `xAuthToken` and `x-auth-token` are the same key, and `allocation` is not `location`.

@@ -60,7 +60,9 @@ fn end_of(url: &str, rules: &SecretRules<'_>, has_credentials: impl Fn(&str) -> 
     // A URL may be nested behind the authority. End there, so that `mask` handles it next, and search
     // for it first, so that no text is searched once per URL. In front of the authority's end, and in
     // the value of a secret parameter, `://` is part of the secret.
-    let (mut from, mut host) = (0, 0);
+    // Each round searches only the text behind the round before. Behind the first one, the authority is known,
+    // and so are its credentials: only an `@` of theirs begins another host.
+    let (mut from, mut host, mut credentials) = (0, Some(0), None);
     while let Some((length, _)) = find_url_mark(&url[from..]) {
         let up_to = &url[..from + length];
         if let Some(end) = up_to[from..].find(ends_url) {
@@ -68,11 +70,11 @@ fn end_of(url: &str, rules: &SecretRules<'_>, has_credentials: impl Fn(&str) -> 
         }
         let nested = from + scheme_start(&up_to[from..]);
         if let Some(at) = url[from..nested].rfind('@')
-            && has_credentials(&url[..nested])
+            && *credentials.get_or_insert_with(|| has_credentials(&url[..nested]))
         {
-            host = from + at + 1;
+            host = Some(from + at + 1);
         }
-        if !url[host..nested].contains(AUTHORITY_ENDS) {
+        if host.take().is_some_and(|host| !url[host..nested].contains(AUTHORITY_ENDS)) {
             break;
         }
         if !is_in_secret_value(url, nested, rules) {
