@@ -235,7 +235,7 @@ mod tests {
         assert!(expected.len() > 5);
         let name = "oslo.messaging.notification.task.failure";
         let logged = [name, "glance.notifier.notify_log"]
-            .map(|logger| format!("x {{}} 2026-11-22 7 INFO {logger} [-] {line}"));
+            .map(|logger| format!("x 2026-11-22 7 INFO {logger} [-] {line}"));
         let failed = format!("{}: glance_store.exceptions.StorageFull: {{}} is full", logged[0]);
         let record = json!({ "name": name, "levelname": "INFO", "message": line }).to_string();
         let envelope = json!({ "oslo.version": "2.0", "oslo.message": line }).to_string();

@@ -244,3 +244,32 @@ fn a_closed_acks_pipe_stops_the_command() {
     let output = command.stdout(broken_pipe()).output().unwrap();
     crate::support::CommandOutput::from(output).expect_message(3, "standard output is closed");
 }
+
+/// The log of a service has the target of every request, which may look like a notification. A request forges neither
+/// an event nor an actor.
+#[test]
+fn a_request_forges_no_event() {
+    const ID: &str = "7290aba0-ea68-429f-a9ec-7df334e091e2";
+    let request = |event_type: &str, second: u8, payload: &str| {
+        let id = format!("6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c0{second}");
+        format!(
+            "2026-11-24 12:00:00.100 7 INFO eventlet.wsgi.server [None req-1 mallory p - - d d] \
+             203.0.113.9 - - [24/Nov/2026 12:00:00] \"GET /v2/images?x=\
+             oslo.messaging.notification.x{{\"message_id\":\"{id}\",\
+             \"publisher_id\":\"image.glance1\",\"event_type\":\"{event_type}\",\
+             \"priority\":\"INFO\",\"timestamp\":\"2026-11-24T12:00:0{second}.200000\",\
+             \"payload\":{payload}}} HTTP/1.1\" 200\n"
+        )
+    };
+    let deletion = format!(r#"{{"id":"{ID}","owner":"web"}}"#);
+    let evidence = format!(
+        r#"{{"id":"r","action":"delete","outcome":"success","requestPath":"/v2/images/{ID}",
+        "initiator":{{"id":"alice"}}}}"#
+    )
+    .replace("\n        ", "");
+    let log = request("image.delete", 1, &deletion) + &request("audit.http.response", 2, &evidence);
+    for question in ["who", "timeline"] {
+        let output = Sandbox::new().pipe([question, ID], &log).expect(1);
+        assert!(output.out.starts_with("no event\n"), "{}", output.out);
+    }
+}

@@ -8,6 +8,7 @@ use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use notify_core::codec::NotificationLine;
 use time::OffsetDateTime;
 
 use super::archive_batch::{ArchiveBatch, UnreadableContent};
@@ -178,7 +179,7 @@ impl<R: BufRead> BatchReader<R> {
 fn is_notification_like(line: &[u8]) -> bool {
     let has = |part: &[u8]| line.windows(part.len()).any(|window| window == part);
     line.trim_ascii_start().starts_with(b"{")
-        || has(b"oslo.messaging.notification.")
+        || NotificationLine::is_of_log_driver(line)
         || has(b"message_id")
 }
 
@@ -208,6 +209,15 @@ mod tests {
         let counts: Vec<_> = batches.iter().map(|import| import.batch.unreadable.len()).collect();
         assert_eq!(counts, [8, 8, 4]);
         assert_eq!(batches[2].end, 20 * line.len() as u64);
+    }
+
+    /// A line of another logger is none that was meant to be a notification, whatever its text is.
+    #[test]
+    fn keeps_no_line_of_another_logger() {
+        let text = b"7 INFO eventlet [-] \"GET /?oslo.messaging.notification.x HTTP/1.1\" 404\n\
+                     7 INFO oslo.messaging.notification.image.create [-] {\"cut\n";
+        let import = batches(text.to_vec()).next().unwrap().unwrap();
+        assert_eq!((import.batch.unreadable.len(), import.other_lines), (1, 1));
     }
 
     /// The position stands behind the last line with an end, and proves that line.

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::json_parser::parse_object;
 use super::json_tokens::JsonText;
 use super::limits::SizeLimits;
+use super::log_prefix::LOGGER;
 use super::problem::{NOTHING, ONLY_ATTRIBUTES, Problem, Problems, UNREADABLE, escape, kind_of};
 use crate::error::ErrorKind;
 use crate::redact::quote::{backquoted, quoted};
@@ -46,9 +47,7 @@ impl<'a> Attributes<'a> {
         const MESSAGE: &str = "a notification as a JSON string";
         const VERSION: &str = "the envelope version \"2.0\"";
         let record = self.get("name").and_then(JsonText::of_value).map(JsonText::unescape);
-        if record.is_some_and(|name| name.text.starts_with("oslo.messaging.notification."))
-            && self.has("message")
-        {
+        if record.is_some_and(|name| name.text.starts_with(LOGGER)) && self.has("message") {
             return self.text("message", || MESSAGE.into()).map(Some);
         }
         if !self.has("oslo.version") && !self.has("oslo.message") {

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::input_form::json_range;
 use super::json_parser::too_large;
 use super::limits::SizeLimits;
+use super::log_prefix::logger_end;
 use super::notification::Notification;
 use super::notification_input::{LineContents, NotificationInput, NotificationLine};
 use super::problem::{Problem, Problems};
@@ -60,6 +61,26 @@ impl NotificationLine {
     pub fn decode(line: &[u8], limits: &SizeLimits) -> Result<Self, Problems> {
         LineContents::decode(line, limits).map(LineContents::into_line)
     }
+
+    /// Returns `true` if oslo.messaging's driver `log`, or Glance's notifier of 2013, wrote this line of a log.
+    ///
+    /// The name of the logger may also stand in a line of another logger, such as one about a request. Such a
+    /// line holds no notification. This method looks at no JSON: neither at that behind the name nor at
+    /// a record of oslo.log's `use_json`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use notify_core::codec::NotificationLine;
+    ///
+    /// let line = b"2026-11-22 12:54:26 7 INFO oslo.messaging.notification.image.create [-] {}";
+    /// assert!(NotificationLine::is_of_log_driver(line));
+    /// let line = b"2026-11-22 12:54:26 7 INFO eventlet [-] GET /?oslo.messaging.notification.x{} 404";
+    /// assert!(!NotificationLine::is_of_log_driver(line));
+    /// ```
+    pub fn is_of_log_driver(line: &[u8]) -> bool {
+        logger_end(line).is_some()
+    }
 }
 
 /// Returns the JSON text of the notification on one line: the line without the prefix of a log and without the
@@ -89,9 +110,10 @@ impl NotificationInput {
     /// * a [`CloudEvent`](super::CloudEvent) in structured mode, if its type begins with `org.openstack.` and it
     ///   has the attributes `id`, `source`, `time`, `priority` and `data`. Other CloudEvents are refused: they
     ///   are no notifications
-    /// * a line of a log file that oslo.messaging's driver `log` wrote: anything, then
+    /// * a line of a log file that oslo.messaging's driver `log` wrote: times, names and a level, then
     ///   `oslo.messaging.notification.EVENT_TYPE [context]`, then the notification; or the same as an
-    ///   object of oslo.log's `use_json`
+    ///   object of oslo.log's `use_json`. A line of another logger is refused, whatever it holds:
+    ///   [`is_of_log_driver`](NotificationLine::is_of_log_driver) tells them apart
     ///
     /// Reading accepts a payload of any shape and keeps it as it is, as [`ReadEvent`](crate::event::ReadEvent). Ask
     /// [`ReadEvent::to_event`](crate::event::ReadEvent::to_event) whether it has the documented shape.

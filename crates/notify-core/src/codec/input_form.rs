@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use serde::de::IgnoredAny;
 
+use super::log_prefix::logger_end;
 use super::problem::{ONE_LINE, Problem};
 
 /// Returns the place of the JSON text in one line of input.
@@ -57,13 +58,11 @@ pub(crate) fn python_number(json: &[u8], column: usize) -> Option<&'static str> 
         .find(|token| near.windows(token.len()).take(4).any(|window| window == token.as_bytes()))
 }
 
-/// Returns the start of the JSON text that oslo.log's driver `log` wrote, if the line is one of its lines.
+/// Returns the start of the JSON text that oslo.messaging's driver `log` wrote, if the line is one of its lines.
 ///
-/// The line is `TIME PID LEVEL oslo.messaging.notification.EVENT [CONTEXT] {JSON}`. A container may have
-/// put more in front. The notifier of Glance in 2013 logged under another name, and wrote Python.
+/// The notifier of Glance in 2013 logged under another name, and wrote Python.
 fn after_logger(text: &[u8]) -> Option<usize> {
-    let logger =
-        LOGGERS.iter().find_map(|logger| find(text, logger).map(|at| at + logger.len()))?;
+    let logger = logger_end(text)?;
     let brace = text[logger..].iter().position(|&byte| byte == b'{')?;
     Some(logger + brace)
 }
@@ -76,11 +75,6 @@ fn end_of_value(text: &[u8]) -> Option<usize> {
     Some(values.byte_offset())
 }
 
-/// Returns the position of `part` in `text`.
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
-}
-
 /// Returns `true` if a text is a JSON list whose first item is an object.
 fn is_list_of_objects(text: &[u8]) -> bool {
     text[1..].trim_ascii_start().starts_with(b"{") || text == b"["
@@ -90,9 +84,6 @@ fn is_list_of_objects(text: &[u8]) -> bool {
 fn is_python_key(text: &[u8]) -> bool {
     matches!(text.trim_ascii_start(), [b'\'', ..] | [b'u', b'\'' | b'"', ..])
 }
-
-/// The names of the loggers that write notifications.
-const LOGGERS: [&[u8]; 2] = [b"oslo.messaging.notification.", b"glance.notifier."];
 
 /// The finding that a line holds Python instead of JSON.
 const PYTHON: &str = "a Python dictionary: convert it to JSON first, for example with \

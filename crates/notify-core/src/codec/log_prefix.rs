@@ -1,4 +1,7 @@
-//! The prefix that oslo.log writes in front of a notification: its request, user and project.
+//! The prefix that oslo.log writes in front of a notification: the logger's name, the request, the user and
+//! the project.
+
+use memchr::{memchr, memmem};
 
 use super::context::Context;
 
@@ -26,14 +29,39 @@ impl Context {
     }
 }
 
-/// Returns the request in the prefix of a line.
-fn request_in_prefix(line: &[u8]) -> Option<Context> {
-    let prefix = line.split(|byte| *byte == b'{').next().unwrap_or_default();
+/// Returns the end of the logger's prefix `oslo.messaging.notification.` in a line that oslo.messaging's driver
+/// `log` wrote, or of the one that Glance's notifier of 2013 had.
+///
+/// The line is `TIME PID LEVEL oslo.messaging.notification.EVENT_TYPE [CONTEXT] {JSON}`. A container may have
+/// put more in front, and a format of the operator's own may lack the level.
+///
+/// Other lines of a log hold texts that strangers chose, such as the target of a request, and such a text may
+/// look like a notification. The name counts only as a word of its own, in front of any brace, and if no word in
+/// front is a level, except for the last. Behind the level of another logger stands the name of that logger, and
+/// uWSGI writes a brace in front of a request.
+pub(super) fn logger_end(line: &[u8]) -> Option<usize> {
+    let prefix = &line[..memchr(b'{', line).unwrap_or(line.len())];
     // Most lines have no prefix. A search prepares its pattern even then, which took a twentieth of decoding.
-    if prefix.len() < LOGGER.len() {
+    if prefix.len() < LOGGERS[1].len() {
         return None;
     }
-    let (_, rest) = std::str::from_utf8(prefix).ok()?.split_once(LOGGER)?;
+    // A level in front of the first such word is in front of each later one too.
+    let (start, end) = LOGGERS.iter().find_map(|logger| {
+        let mut places = memmem::find_iter(prefix, *logger);
+        let is_word = |at: &usize| *at == 0 || prefix[*at - 1].is_ascii_whitespace();
+        places.find(is_word).map(|at| (at, at + logger.len()))
+    })?;
+    let words = prefix[..start].rsplit(|byte| !byte.is_ascii_alphanumeric());
+    // The codes of a colour may stand in front of a level, without white space.
+    let is_level = |word: &[u8]| LEVELS.iter().any(|level| word.ends_with(level));
+    (!words.filter(|word| !word.is_empty()).skip(1).any(is_level)).then_some(end)
+}
+
+/// Returns the request in the prefix of a line.
+fn request_in_prefix(line: &[u8]) -> Option<Context> {
+    let rest = &line[logger_end(line)?..];
+    let rest = &rest[..memchr(b'{', rest).unwrap_or(rest.len())];
+    let rest = std::str::from_utf8(rest).ok()?;
     if rest.starts_with("audit.") {
         return None;
     }
@@ -52,8 +80,13 @@ fn request_in_prefix(line: &[u8]) -> Option<Context> {
     Some(context.build_valid())
 }
 
-/// The beginning of the logger's name.
-const LOGGER: &str = "oslo.messaging.notification.";
+/// The beginning of the names of the loggers through which oslo.messaging's driver `log` writes.
+pub(super) const LOGGER: &str = "oslo.messaging.notification.";
+/// The beginnings of the names of all loggers that write notifications. The second is the shortest.
+const LOGGERS: [&[u8]; 2] = [LOGGER.as_bytes(), b"glance.notifier."];
+/// The levels of oslo.log, also of earlier versions.
+const LEVELS: [&[u8]; 8] =
+    [b"DEBUG", b"INFO", b"WARNING", b"ERROR", b"CRITICAL", b"AUDIT", b"TRACE", b"WARN"];
 
 #[cfg(test)]
 mod tests {
@@ -86,6 +119,7 @@ mod tests {
             "2026 7 INFO oslo.messaging.notification.image.create [u p] {}",
             "2026 7 INFO oslo.messaging.notification.audit.http.request [None req-1 u p - -] {}",
             "{\"a\": \"oslo.messaging.notification.x [req-1 u p]\"}",
+            "2026 7 INFO eventlet.wsgi [-] \"GET oslo.messaging.notification.x [req-1 u p] {}\"",
             "",
         ] {
             assert_eq!(request(line), [None, None, None], "{line}");

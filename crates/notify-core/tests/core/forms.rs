@@ -64,6 +64,45 @@ fn reads_every_form_of_oslo_messaging() {
     }
 }
 
+/// Strangers choose the target of a request and other texts in the lines of a log. They must not be able to forge
+/// an event.
+#[test]
+fn refuses_a_notification_in_the_line_of_another_logger() {
+    let eventlet = "2026-11-24 12:00:00.100 7 INFO eventlet.wsgi.server [None req-1 mallory p - -] \
+                    203.0.113.9 - - [24/Nov/2026 12:00:00]";
+    let uwsgi = "[pid: 7|app: 0|req: 1/1] 203.0.113.9 () {44 vars in 600 bytes} [Tue Nov 24 2026]";
+    for start in [
+        format!("{eventlet} \"GET /v2/images?x="),
+        format!("{eventlet} \"GET "),
+        format!("{eventlet} code 400, message Bad request syntax ('GET INFO "),
+        "\u{1b}[00;36mINFO eventlet.wsgi.server [-] 203.0.113.9 \"GET ".to_owned(),
+        format!("{uwsgi} INFO "),
+        format!("{uwsgi} GET / => generated 9 bytes in 1 msecs ("),
+        "203.0.113.9 - - [24/Nov/2026:12:00:00 +0000] \"GET /v2/images?x=".to_owned(),
+        "2026-11-24 12:00:00.100 7 DEBUG glance [-] read 2026-11-24 12:00:00.050 INFO ".to_owned(),
+        "2013-11-24 12:00:00 TRACE glance ".to_owned(),
+    ] {
+        for end in ["", " [-] "] {
+            let line = format!("{start}oslo.messaging.notification.image.upload{end}{BARE} 200");
+            assert!(read(&line).is_err(), "{line}");
+        }
+    }
+    // The name of a container hides no notification.
+    let name = "x-oslo.messaging.notification.1 | 2026-11-22 7 INFO ";
+    let line = format!("{name}oslo.messaging.notification.image.upload [-] {BARE}");
+    assert_eq!(rewritten(&line), BARE);
+}
+
+/// A name that occurs often takes linear time.
+#[test]
+fn looks_for_the_logger_in_one_pass() {
+    let name = "oslo.messaging.notification.";
+    for part in [name.to_owned(), format!(" {name}"), format!("INFO x {name}")] {
+        let line = part.repeat(1024 * 1024 / part.len()) + "{}";
+        assert!(read(&line).is_err(), "{part}");
+    }
+}
+
 /// The envelope that the transports send is one that reading accepts.
 #[test]
 fn reads_its_own_envelope() {

@@ -1,6 +1,7 @@
 //! Tells lines that hold notifications from the other lines of a log.
 
 use memchr::{memchr_iter, memmem};
+use notify_core::codec::NotificationLine;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -21,7 +22,11 @@ pub(super) fn may_hold_notification(form: LineForm, line: &[u8]) -> bool {
     if text.is_empty() {
         return false;
     }
-    let has_logger = || LOGGERS.iter().any(|logger| memmem::find(line, logger).is_some());
+    // A record of oslo.log's `use_json` has the name of its logger at any place.
+    let has_logger = || match text {
+        [b'{', ..] => memmem::find(text, LOGGER).is_some(),
+        _ => NotificationLine::is_of_log_driver(line),
+    };
     let has_first_key = || FIRST_KEYS.iter().any(|key| text.starts_with(key));
     match form {
         // A record of oslo.log's `use_json`. An image may have a property or a tag with that name.
@@ -82,8 +87,8 @@ const LEVEL_NAME: &[u8] = b"\"levelname\"";
 const NOTIFICATION_KEYS: [&[u8]; 3] = [b"\"event_type\"", b"\"specversion\"", b"\"oslo.message\""];
 /// The begins of the lines that the strategy `log` writes, one for each form.
 const FIRST_KEYS: [&[u8]; 3] = [b"{\"message_id\"", b"{\"oslo.version\"", b"{\"specversion\""];
-/// The names of the loggers that write notifications.
-const LOGGERS: [&[u8]; 2] = [b"oslo.messaging.notification.", b"glance.notifier."];
+/// The beginning of the names of the loggers that write notifications.
+const LOGGER: &[u8] = b"oslo.messaging.notification.";
 
 #[cfg(test)]
 mod tests {
@@ -102,6 +107,26 @@ mod tests {
         assert!(!may_hold_notification(LineForm::Json, record));
         assert!(may_hold_notification(LineForm::Json, b"poison"));
         assert!(!may_hold_notification(LineForm::Json, b" \r"));
+        // A service may get another configuration in the middle of a file.
+        let record =
+            br#"{"name": "oslo.messaging.notification.x", "message": "{}", "levelname": "INFO"}"#;
+        for form in [LineForm::Json, LineForm::Log] {
+            assert!(may_hold_notification(form, record));
+        }
+    }
+
+    /// A stranger chooses the target of a request, and a text that a service prints, but no logger.
+    #[test]
+    fn skips_lines_of_other_loggers_that_hold_a_notification() {
+        let notification = r#"oslo.messaging.notification.x{"message_id":"m","event_type":"x"}"#;
+        for start in [
+            "2026-11-24 12:00:00.100 7 INFO eventlet.wsgi [-] \"GET /v2/images?x=",
+            "2026-11-24 12:00:00.100 7 INFO eventlet.wsgi [-] \"GET ",
+            "2026-11-24 12:00:00.100 7 DEBUG glance [-] read 2026-11-24 12:00:00.050 7 INFO ",
+        ] {
+            let line = format!("{start}{notification} HTTP/1.1\" 200");
+            assert!(!may_hold_notification(LineForm::Log, line.as_bytes()), "{line}");
+        }
     }
 
     /// The name of an image, a tag or a property hides no notification, in whatever order its keys are.
