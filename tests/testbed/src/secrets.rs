@@ -35,6 +35,13 @@ pub const MASKED_KEYS: &[&str] = &[
     "session_id",
     "config_drive",
     "bearer",
+    "X-Auth-Key",
+    "HTTP_X_STORAGE_PASS",
+    "X-Account-Meta-Temp-URL-Key",
+    "user_data",
+    "psk",
+    "connection_info",
+    "provider_auth",
 ];
 
 /// Keys that redaction removes, together with their values.
@@ -49,6 +56,8 @@ pub const REMOVED_KEYS: &[&str] = &[
     "Proxy-Authorization",
     "Cookie",
     "Set-Cookie",
+    "HTTP_AUTHORIZATION",
+    "HTTP_COOKIE",
 ];
 
 /// Returns texts that contain [`SECRET`] as a credential or a signature.

@@ -22,6 +22,8 @@ pub(crate) enum KeyRule {
 pub(super) struct SecretRules<'a> {
     /// Words that mark a key as secret, anywhere in the key.
     secret: &'a [&'a str],
+    /// Whole keys whose values to mask.
+    masked: &'a [&'a str],
     /// Whole keys to remove together with their values.
     removed: &'a [&'a str],
     /// Whole names of URL parameters that grant access, in addition to names that look secret.
@@ -52,15 +54,16 @@ impl SecretRules<'_> {
             return KeyRule::Keep;
         }
         let folded = fold(key);
-        if self.removed.iter().any(|word| word.as_bytes() == folded) {
+        // WSGI puts `HTTP_` in front of the name of a header.
+        let header = folded.strip_prefix(b"http").unwrap_or(&folded);
+        if self.removed.iter().any(|word| word.as_bytes() == header) {
             KeyRule::Remove
-        } else if folded
-            .windows(4)
-            .enumerate()
-            .filter(|(_, letters)| has_secret_start(letters))
-            .any(|(start, _)| {
-                self.secret.iter().any(|word| folded[start..].starts_with(word.as_bytes()))
-            })
+        } else if self.masked.iter().any(|word| word.as_bytes() == folded)
+            || folded.windows(4).enumerate().filter(|(_, letters)| has_secret_start(letters)).any(
+                |(start, _)| {
+                    self.secret.iter().any(|word| folded[start..].starts_with(word.as_bytes()))
+                },
+            )
         {
             KeyRule::Mask
         } else {
@@ -91,7 +94,7 @@ const fn is_separator(byte: u8) -> bool {
     matches!(byte, b'_' | b'-' | b'.' | b' ')
 }
 
-/// Returns `true` if four letters of a key may begin a word of the rules in force.
+/// Returns `true` if four letters of a key, or all of a shorter one, may begin a word of the rules in force.
 ///
 /// It rules out most keys, and runs for every key of every payload.
 #[inline]
@@ -120,6 +123,7 @@ const fn start(letters: usize) -> usize {
 /// The rules in force.
 pub(super) const RULES: SecretRules<'static> = SecretRules {
     secret: SECRET,
+    masked: MASKED,
     removed: REMOVED,
     parameters: PARAMETERS,
     shapes: &[
@@ -151,22 +155,35 @@ const SECRET: &[&str] = &[
     "fernetkey",
     "apikey",
     "accesskey",
+    "authkey",
     "accountkey",
     "sharedkey",
+    "tempurlkey",
+    "xstoragepass",
     "sessionid",
     "configdrive",
+    "userdata",
     "bearer",
 ];
 
-/// The first four letters of the words of [`SECRET`] and [`REMOVED`], as bits.
+/// Whole keys whose values to mask: a pre-shared key of Neutron, and volumes of Cinder with CHAP passwords in texts.
+const MASKED: &[&str] = &["psk", "connectioninfo", "providerauth"];
+
+/// The first four letters of the words of [`SECRET`], [`MASKED`] and [`REMOVED`], as bits.
 static SECRET_STARTS: [u64; 0x1000 / 64] = {
+    const LISTS: [&[&str]; 3] = [SECRET, MASKED, REMOVED];
     let mut starts = [0; 0x1000 / 64];
-    let mut index = 0;
-    while index < SECRET.len() + REMOVED.len() {
-        let word = if index < SECRET.len() { SECRET[index] } else { REMOVED[index - SECRET.len()] };
+    let (mut list, mut index) = (0, 0);
+    while list < LISTS.len() {
+        if index == LISTS[list].len() {
+            list += 1;
+            index = 0;
+            continue;
+        }
+        let word = LISTS[list][index].as_bytes();
         let (mut letters, mut at) = (0, 0);
-        while at < 4 {
-            letters = next_letters(letters, word.as_bytes()[at]);
+        while at < 4 && at < word.len() {
+            letters = next_letters(letters, word[at]);
             at += 1;
         }
         starts[start(letters) / 64] |= 1 << (start(letters) % 64);
@@ -230,7 +247,7 @@ mod tests {
     fn the_security_document_names_every_secret_word() {
         let doc = fold(include_bytes!("../../../../docs/SECURITY.md"));
         let doc = String::from_utf8(doc).unwrap();
-        for word in [SECRET, REMOVED, PARAMETERS].concat() {
+        for word in [SECRET, MASKED, REMOVED, PARAMETERS].concat() {
             assert!(doc.contains(&format!("`{word}`")), "{word}");
         }
     }
@@ -247,6 +264,9 @@ mod tests {
         };
         for (index, word) in SECRET.iter().enumerate() {
             needed(&SecretRules { secret: &without(SECRET, index), ..RULES }, word);
+        }
+        for (index, word) in MASKED.iter().enumerate() {
+            needed(&SecretRules { masked: &without(MASKED, index), ..RULES }, word);
         }
         for (index, word) in REMOVED.iter().enumerate() {
             needed(&SecretRules { removed: &without(REMOVED, index), ..RULES }, word);
