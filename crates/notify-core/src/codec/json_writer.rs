@@ -40,6 +40,8 @@ pub(crate) struct JsonWriter {
     pub(super) next_string: StringRole,
     /// The outermost entry to hide.
     hidden: Option<HiddenEntry>,
+    /// The place in the buffer of the last value that is a query string.
+    query_start: usize,
     /// The keys with a mask in the open objects that have some, from the outside in.
     masked_keys: Vec<MaskedKeys>,
 }
@@ -116,6 +118,7 @@ impl JsonWriter {
             place,
             next_string: StringRole::Text,
             hidden: None,
+            query_start: usize::MAX,
             masked_keys: Vec::new(),
         }
     }
@@ -183,14 +186,19 @@ impl JsonWriter {
         let is_first = self.count_entry(text)?;
         self.separate(is_first);
         let TextScan { is_plain, has_colon } = scan(text.as_bytes());
-        let shown = if has_colon { self.shown_key(text) } else { Cow::Borrowed(text) };
+        let may_hold_url = has_colon || text.starts_with('/');
+        let shown = if may_hold_url { self.shown_key(text) } else { Cow::Borrowed(text) };
         self.quoted(&shown, is_plain, key.has_surrogates);
         self.bytes.push(b':');
-        let rule = self.redact.key(text);
-        if rule != KeyRule::Keep && self.hidden.is_none() {
-            let is_masked = rule == KeyRule::Mask;
-            let start = if is_masked { self.bytes.len() } else { start };
-            self.hidden = Some(HiddenEntry { depth: self.depth, start, is_masked });
+        match self.redact.key(text) {
+            KeyRule::Keep => {}
+            _ if self.hidden.is_some() => {}
+            KeyRule::Query => self.query_start = self.bytes.len(),
+            rule => {
+                let is_masked = rule == KeyRule::Mask;
+                let start = if is_masked { self.bytes.len() } else { start };
+                self.hidden = Some(HiddenEntry { depth: self.depth, start, is_masked });
+            }
         }
         Ok(())
     }
@@ -342,7 +350,7 @@ impl JsonWriter {
         self.bytes.push(b'"');
     }
 
-    /// Returns a key with a colon without the credentials of URLs, and unlike each other key of its object.
+    /// Returns a key that may hold a URL without the credentials of URLs, and unlike each other key of its object.
     ///
     /// Readers refuse an object with the same key twice. Only a key that holds a mask can become equal to
     /// another.
@@ -365,8 +373,14 @@ impl JsonWriter {
     #[inline]
     fn string(&mut self, text: &str, has_surrogates: bool) {
         let TextScan { is_plain, has_colon } = scan(text.as_bytes());
-        // A URL has a colon.
-        let shown = if has_colon { self.redact.text(text) } else { Cow::Borrowed(text) };
+        // A URL has a colon, unless it has no scheme: then it begins with a slash.
+        let shown = if self.bytes.len() == self.query_start {
+            Cow::Owned(self.redact.query(text))
+        } else if has_colon || text.starts_with('/') {
+            self.redact.text(text)
+        } else {
+            Cow::Borrowed(text)
+        };
         self.quoted(&shown, is_plain, has_surrogates);
     }
 
@@ -481,6 +495,21 @@ mod tests {
         assert_eq!(written(&once, PayloadPlace::Elsewhere, Redact::Secrets), once);
     }
 
+    /// The target of a request and a query string have no scheme. They lose their signatures, and a value of
+    /// another type under the key of a query string loses what it would lose elsewhere.
+    #[test]
+    fn masks_signatures_of_requests() {
+        let json = r#"{"requestPath":"/c/o?sig=S3&x=\"","/o?sig=S3":1,"REQUEST_METHOD":"sig=S",
+            "QUERY_STRING":"sig=S3&a=\u202e&to=http://u:S3@h/","l":[{"QUERY_STRING":["sig=S"]}],
+            "o":{"QUERY_STRING":{"token":"S3","x":"sig=S"},"query_string":null,"y":"sig=S"}}"#;
+        let once = written(json, PayloadPlace::Elsewhere, Redact::Secrets);
+        assert_eq!(
+            once,
+            r#"{"requestPath":"/c/o?sig=***&x=\"","/o?sig=***":1,"REQUEST_METHOD":"sig=S","QUERY_STRING":"sig=***&a=\u202e&to=http://***@h/","l":[{"QUERY_STRING":["sig=S"]}],"o":{"QUERY_STRING":{"token":"***","x":"sig=S"},"query_string":null,"y":"sig=S"}}"#
+        );
+        assert_eq!(written(&once, PayloadPlace::Elsewhere, Redact::Secrets), once);
+    }
+
     /// Keys that differ only in credentials stay different, whatever keys are beside them.
     #[test]
     fn masks_no_two_keys_of_an_object_alike() {
@@ -529,6 +558,7 @@ mod tests {
         let value = serde_json::json!({
             "a": [null, true, -1, u64::MAX, 1.5, "q\"b\\/\u{0}\u{1f}\n\r\t\u{7f}é\u{85}\u{2028}\u{202e}🖼"],
             "credentials": {"deep": ["S3"]}, "location": "S3", "m": {}, "task_input": {"n": [1, "x"]},
+            "QUERY_STRING": "sig=S3", "requestPath": "/v1/c/o?temp_url_sig=S3",
         });
         let json = value.to_string();
         for redact in [Redact::Off, Redact::Secrets, Redact::Strict] {

@@ -11,6 +11,8 @@ pub(crate) const MASK: &str = "***";
 pub(crate) enum KeyRule {
     /// Keep both.
     Keep,
+    /// Keep both, and mask the secret parameters in the value, a query string.
+    Query,
     /// Keep the key and mask the value.
     Mask,
     /// Remove both.
@@ -47,6 +49,13 @@ pub(super) enum CredentialShape {
     EncodedUrl,
 }
 
+impl KeyRule {
+    /// Returns `true` if the rule masks or removes the whole value.
+    pub(super) fn hides(self) -> bool {
+        matches!(self, Self::Mask | Self::Remove)
+    }
+}
+
 impl SecretRules<'_> {
     /// Returns the treatment of `key`.
     pub(super) fn key(&self, key: &[u8]) -> KeyRule {
@@ -58,6 +67,8 @@ impl SecretRules<'_> {
         let header = folded.strip_prefix(b"http").unwrap_or(&folded);
         if self.removed.iter().any(|word| word.as_bytes() == header) {
             KeyRule::Remove
+        } else if folded == QUERY_STRING.as_bytes() {
+            KeyRule::Query
         } else if self.masked.iter().any(|word| word.as_bytes() == folded)
             || folded.windows(4).enumerate().filter(|(_, letters)| has_secret_start(letters)).any(
                 |(start, _)| {
@@ -74,8 +85,7 @@ impl SecretRules<'_> {
     /// Returns `true` if the URL parameter `name` holds a secret.
     pub(super) fn parameter(&self, name: &str) -> bool {
         let name = name.as_bytes();
-        self.key(name) != KeyRule::Keep
-            || self.parameters.iter().any(|word| word.as_bytes() == fold(name))
+        self.key(name).hides() || self.parameters.iter().any(|word| word.as_bytes() == fold(name))
     }
 
     /// Returns `true` if these rules include `shape`.
@@ -169,9 +179,12 @@ const SECRET: &[&str] = &[
 /// Whole keys whose values to mask: a pre-shared key of Neutron, and volumes of Cinder with CHAP passwords in texts.
 const MASKED: &[&str] = &["psk", "connectioninfo", "providerauth"];
 
-/// The first four letters of the words of [`SECRET`], [`MASKED`] and [`REMOVED`], as bits.
+/// The key under which WSGI has the query string of a request.
+const QUERY_STRING: &str = "querystring";
+
+/// The first four letters of the words of [`SECRET`], [`MASKED`] and [`REMOVED`] and of [`QUERY_STRING`], as bits.
 static SECRET_STARTS: [u64; 0x1000 / 64] = {
-    const LISTS: [&[&str]; 3] = [SECRET, MASKED, REMOVED];
+    const LISTS: [&[&str]; 4] = [SECRET, MASKED, REMOVED, &[QUERY_STRING]];
     let mut starts = [0; 0x1000 / 64];
     let (mut list, mut index) = (0, 0);
     while list < LISTS.len() {
@@ -247,7 +260,7 @@ mod tests {
     fn the_security_document_names_every_secret_word() {
         let doc = fold(include_bytes!("../../../../docs/SECURITY.md"));
         let doc = String::from_utf8(doc).unwrap();
-        for word in [SECRET, MASKED, REMOVED, PARAMETERS].concat() {
+        for word in [SECRET, MASKED, REMOVED, PARAMETERS, &[QUERY_STRING]].concat() {
             assert!(doc.contains(&format!("`{word}`")), "{word}");
         }
     }

@@ -10,10 +10,18 @@ use super::rules::{CredentialShape, MASK, SecretRules};
 
 /// Returns `text` with the credentials and secret parameters of its URLs masked.
 ///
+/// A text that begins with a slash begins with a URL without its scheme and authority, such as the target of a
+/// request.
+///
 /// Takes linear time: each look-ahead either ends in masked text or stops at the next URL.
 pub(super) fn mask(text: &str, rules: &SecretRules<'_>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
+    if text.starts_with('/') {
+        let (target, behind) = text.split_at(end_of(text, rules, |_| false));
+        mask_parameters(target, rules, &mut out);
+        rest = behind;
+    }
     while let Some((at, length)) = find_url_mark(rest) {
         let (before, url) = rest.split_at(at + length);
         out.push_str(before);
