@@ -283,11 +283,11 @@ impl Queue {
         let is_reserved = matches!(claim, Claim::Reserved { .. });
         let protected = matches!(claim, Claim::Reserved { protected: true, .. });
         let is_failing = self.failing_lanes.contains(lane);
-        // Most messages of a lane that fails find no room, so look before the copy.
-        if is_failing && !is_reserved && !self.may_enter(lane, bytes, claim) {
+        let is_after_drop = self.own_bodies.load(Ordering::Relaxed) > 0;
+        // Most messages find no room then, so look before the copy.
+        if (is_failing || is_after_drop) && !is_reserved && !self.may_enter(lane, bytes, claim) {
             return Err(Submission { message, receipt, since });
         }
-        let is_after_drop = self.own_bodies.load(Ordering::Relaxed) > 0;
         // The message may stay for longer than those beside it: give up the memory that it shares with them.
         let mut message =
             if is_failing || protected || is_after_drop { message.detached() } else { message };

@@ -56,11 +56,15 @@ impl Queue {
             || self.lock().has_lane_room(lane, bytes, Claim::InTurn, &self.config)
     }
 
-    /// Returns whether a lane may take a message that counts as `bytes`, or the queue is closed to all
+    /// Returns whether a lane may find room for a message that counts as `bytes`, or the queue is closed to all
     /// messages.
     pub(super) fn may_enter(&self, lane: Lane, bytes: usize, claim: Claim) -> bool {
         let state = self.lock();
-        state.closed || state.has_lane_room(lane, bytes, claim, &self.config)
+        // A lane that fails may hold more than its share, which makes room.
+        let has_room = || {
+            !self.failing_lanes.is_empty() || state.has_room(Load::one(bytes), claim, &self.config)
+        };
+        state.closed || state.has_lane_room(lane, bytes, claim, &self.config) && has_room()
     }
 }
 
@@ -84,8 +88,8 @@ impl QueueState {
 
     /// Returns whether a lane may take one more message of `bytes`, within its share or as its only one.
     ///
-    /// A lane that fails needs a message to learn whether it works again, however little is left for it.
-    /// That message displaces no other.
+    /// A lane that fails needs a message to learn whether it works again, also where its share holds none. That
+    /// message displaces no other, so it comes once a place is free.
     fn has_lane_room(&self, lane: Lane, bytes: usize, claim: Claim, config: &QueueConfig) -> bool {
         self.pending.has_lane_room(lane, bytes, config)
             || self.pending.lane(lane).load().messages == 0
