@@ -21,7 +21,7 @@ pub use notify_spool as spool;
 pub use notify_core::redact::{Printable, printable, printable_path};
 pub use notify_core::transport::{
     Batch, BlockedGuard, BrokerCounters, BrokerStats, Finding, FindingState, Lane, Lanes,
-    LatencyStats, Settlements, Transport, Verdict, async_trait,
+    LatencyStats, Settlements, Transport, Verdict, async_trait, run_on_thread,
 };
 
 pub use crate::start::open;

@@ -16,7 +16,7 @@ use notify_core::{Error, ErrorKind};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::blocking::run_blocking;
+use crate::blocking::{LOOKUPS, run_blocking};
 use crate::host::Host;
 
 /// The attempts to reach any address of any host.
@@ -153,7 +153,7 @@ async fn resolve(host: &Host) -> io::Result<Vec<SocketAddr>> {
     }
     let (name, port) = (host.name.clone(), host.port);
     let look_up = move || Ok((name.as_str(), port).to_socket_addrs()?.collect());
-    run_blocking(look_up).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    run_blocking(&LOOKUPS, look_up).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 /// Creates the error of `action`, which failed with `error`.

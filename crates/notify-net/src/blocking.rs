@@ -1,40 +1,36 @@
-//! File reads and lookups of names, which may block, on threads of their own, and a deadline for file reads.
+//! Bounds on the work that may block, and a deadline for the reads of files.
 //!
-//! tokio's pool for such work panics if the system refuses it a thread, and a worker does not survive that.
+//! Work that hangs keeps its thread.
 
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use notify_core::redact::printable_path;
+use notify_core::transport::run_on_thread;
 use notify_core::{Error, ErrorKind, Result};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// Runs `read` on a thread of its own, and returns its result.
+/// Runs `work` on a thread of its own once `threads` has room, and returns its result.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unavailable`] if the thread cannot start, and [`ErrorKind::Bug`] if `read` panics.
+/// Those of [`run_on_thread`].
 ///
 /// # Cancel safety
 ///
-/// Dropping the future discards the result. A `read` that has begun continues to its end.
+/// Dropping the future discards the result. Work that has begun continues to its end, and keeps its room until then.
 pub(crate) async fn run_blocking<T: Send + 'static>(
-    read: impl FnOnce() -> T + Send + 'static,
+    threads: &'static Semaphore,
+    work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
-    // The semaphore is never closed.
-    let permit = THREADS.acquire().await.ok();
-    let (answer, result) = oneshot::channel();
-    let read = move || {
+    // The semaphores are never closed.
+    let permit = threads.acquire().await.ok();
+    let work = move || {
         let _permit = permit;
-        drop(answer.send(read()));
+        work()
     };
-    thread::Builder::new().name("notify-net".into()).spawn(read).map_err(|error| {
-        let message = "cannot start a thread: raise the limit of threads (ulimit -u, TasksMax)";
-        Error::new(ErrorKind::Unavailable, message).with_source(error)
-    })?;
-    result.await.map_err(|_| Error::new(ErrorKind::Bug, "a thread ended unexpectedly"))
+    run_on_thread("notify-net", work).await
 }
 
 /// Waits at most `time` for `read`, which reads the files of these options.
@@ -59,26 +55,8 @@ pub(crate) async fn read_in_time<T>(
     })
 }
 
-/// Bounds the threads: a read on a disk that hangs keeps its thread.
-pub(crate) static THREADS: Semaphore = Semaphore::const_new(MOST_THREADS as usize);
-pub(crate) const MOST_THREADS: u32 = 64;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The system may refuse the runtime a thread, here one with a stack that no memory holds.
-    #[test]
-    fn needs_no_thread_of_the_runtime() {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.thread_stack_size(1 << 47).build().unwrap();
-        assert_eq!(runtime.block_on(run_blocking(|| 7)).unwrap(), 7);
-    }
-
-    /// A panic of the work is an error.
-    #[tokio::test]
-    async fn a_panic_is_an_error() {
-        let error = run_blocking(|| panic!("planted")).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Bug);
-    }
-}
+/// The threads that read files.
+pub(crate) static READS: Semaphore = Semaphore::const_new(MOST_READS as usize);
+pub(crate) const MOST_READS: u32 = 64;
+/// The threads that look up names. A disk that hangs must not take them.
+pub(crate) static LOOKUPS: Semaphore = Semaphore::const_new(64);

@@ -285,7 +285,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::blocking::{MOST_THREADS, THREADS};
+    use crate::blocking::{MOST_READS, READS};
     use crate::sasl::SaslMechanism;
     use crate::secret::Password;
     use crate::tls::files::TlsFiles;
@@ -354,8 +354,8 @@ mod tests {
             tls: Some(TlsFiles { ca_file: Some("/nfs/ca.pem".into()), ..TlsFiles::default() }),
             ..endpoint(&[("127.0.0.1", 1)], Duration::from_millis(20))
         };
-        // No read gets a thread, as if each of them hung.
-        let _threads = timeout(LONG, THREADS.acquire_many(MOST_THREADS)).await.unwrap().unwrap();
+        // No read gets a thread, as if others hung.
+        let _reads = timeout(LONG, READS.acquire_many(MOST_READS)).await.unwrap().unwrap();
         let reading = timeout(LONG, endpoint.read_password());
         let error = reading.await.expect("the read ends").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);

@@ -9,7 +9,7 @@ use notify_core::redact::printable_path;
 use notify_core::{Error, ErrorKind, Result};
 use serde::de::{Deserialize, Deserializer};
 
-use crate::blocking::run_blocking;
+use crate::blocking::{READS, run_blocking};
 
 /// A text that programs must not show.
 ///
@@ -95,7 +95,7 @@ impl Password {
             Self::Inline(secret) => return Ok(secret.clone()),
             Self::File(path) => path.clone(),
         };
-        run_blocking(move || {
+        run_blocking(&READS, move || {
             let unreadable = |reason| {
                 Error::new(
                     ErrorKind::Access,

@@ -6,26 +6,6 @@
 use std::thread;
 
 use notify_core::{Error, ErrorKind, Result};
-use tokio::sync::oneshot;
-
-/// Runs `work` on a thread of its own and returns its result.
-///
-/// Use this function for rare work only: it starts a thread for each call.
-///
-/// # Errors
-///
-/// [`ErrorKind::Unavailable`] if the thread cannot start, [`ErrorKind::Bug`] if `work` panics.
-///
-/// # Cancel safety
-///
-/// The thread finishes its work even if the caller drops the future.
-pub(crate) async fn run_blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T> {
-    let (answer, receiver) = oneshot::channel();
-    spawn_thread(move || drop(answer.send(work())))?;
-    receiver.await.map_err(|_| thread_gone())
-}
 
 /// Starts a detached thread that runs `work`.
 ///

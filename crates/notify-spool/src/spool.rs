@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use notify_core::transport::{Finding, Lane, Lanes};
+use notify_core::transport::{Finding, Lane, Lanes, run_on_thread};
 use notify_core::{
     Batch, Error, ErrorKind, EventType, Message, Notifier, Outcome, Result, Transport, Verdict,
 };
@@ -17,7 +17,7 @@ use tokio::sync::oneshot::error::RecvError;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::blocking::{run_blocking, thread_gone};
+use crate::blocking::thread_gone;
 use crate::check::check_directory;
 use crate::config::{Config, FullSpoolPolicy};
 use crate::counters::StageCounters;
@@ -333,7 +333,7 @@ impl Transport for Spool {
     /// Inspects the directory. The destination's own `check` inspects the destination.
     async fn check(&mut self) -> Result<Vec<Finding>> {
         let config = self.config.clone();
-        run_blocking(move || check_directory(&config)).await
+        run_on_thread("spool-check", move || check_directory(&config)).await
     }
 }
 

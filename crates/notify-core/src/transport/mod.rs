@@ -9,6 +9,7 @@
 //! [`Notifier::builder`](crate::Notifier::builder).
 
 mod batch;
+mod blocking;
 pub(crate) mod broker_counters;
 mod finding;
 pub(crate) mod lanes;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 pub use async_trait::async_trait;
 pub use batch::{Batch, Settlements, Verdict};
+pub use blocking::run_on_thread;
 pub use broker_counters::{BlockedGuard, BrokerCounters, BrokerStats, LatencyStats};
 pub use finding::{Finding, FindingState};
 pub use lanes::{Lane, Lanes};
@@ -45,7 +47,7 @@ use crate::event::event_type::EventType;
 ///   A transport leaves a message unsettled when it cannot prove that. A duplicate is allowed; a
 ///   false accept never is.
 /// * **Bounded.** A transport never waits for a peer without a deadline, and never blocks a thread
-///   of the runtime.
+///   of the runtime: see [`run_on_thread`].
 /// * **Lane by lane.** A transport whose destination has several queues names them in
 ///   [`lanes`](Self::lanes). A queue that is full, missing or silent affects the verdicts of its own
 ///   messages only: those get [`Verdict::Retry`], and `send` goes on with the others.

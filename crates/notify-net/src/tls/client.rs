@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use crate::blocking::run_blocking;
+use crate::blocking::{READS, run_blocking};
 use crate::host::Host;
 use crate::stream::ByteStream;
 use crate::tls::config::TlsConfig;
@@ -39,7 +39,7 @@ impl TlsFiles {
     /// ```
     pub async fn load(&self) -> Result<TlsConfig> {
         let files = self.clone();
-        run_blocking(move || {
+        run_blocking(&READS, move || {
             let provider = Arc::new(rustls::crypto::ring::default_provider());
             let builder = ClientConfig::builder_with_provider(provider)
                 .with_safe_default_protocol_versions()
