@@ -366,7 +366,8 @@ impl Queue {
         let lane = self.lanes.lane(&message);
         let mut state = self.lock();
         state.count_emitted(&mut message, lane, &self.random);
-        if reason == DropReason::Overflow {
+        // Beside a lane that fails, and drops what exceeds its share, the others do not wait for long.
+        if reason == DropReason::Overflow && !self.failing_lanes.contains(lane) {
             self.own_bodies.store(OWN_BODIES, Ordering::Relaxed);
         }
         let report = state.account.drop_messages(1, reason);
