@@ -47,7 +47,7 @@ impl ConfigArgs {
     }
 
     /// Builds the configuration for a subcommand that reads nothing but these keys and tables of it. Without `-c`,
-    /// `file` replaces the default file.
+    /// `file` is a layer over the default file.
     ///
     /// # Errors
     ///
@@ -67,17 +67,14 @@ impl ConfigArgs {
         &self.config
     }
 
-    /// Builds the configuration from its layers. Without `-c`, `file` replaces the default file.
+    /// Builds the configuration from its layers. Without `-c`, `file` is a layer over the default file.
     fn build(&self, file: Option<&Path>) -> Result<Config, CommandError> {
         let mut layers = Layers::new();
         if self.config.is_empty() {
-            let with_file = match file {
-                Some(path) => layers.file(path),
-                None => layers.default_file(),
-            };
-            layers = with_file.map_err(unreadable_file)?;
+            layers = layers.default_file().map_err(unreadable_file)?;
         }
-        for path in &self.config {
+        let file = file.filter(|_| self.config.is_empty());
+        for path in self.config.iter().map(PathBuf::as_path).chain(file) {
             layers = layers.file(path).map_err(unreadable_file)?;
         }
         layers = layers.environment()?;

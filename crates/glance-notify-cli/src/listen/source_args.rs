@@ -29,8 +29,8 @@ pub(crate) struct LocationArgs {
     /// begins with amqp:// or amqps://, or the glance-api.conf that names it; its notifications are copied,
     /// and no other consumer loses any. A file is JSON lines or a log of oslo.log, compressed with gzip or
     /// not; `-` is standard input. A name that ends in .toml is a configuration with tables `[[source]]`;
-    /// alone and without `-c`, it also sets `listener` and `redact`. Without `--from`, the command reads the
-    /// sources of the configuration, or standard input if that names none.
+    /// alone and without `-c`, it also sets `listener` and `redact`, over those of the default file. Without
+    /// `--from`, the command reads the sources of the configuration, or standard input if that names none.
     #[arg(long, value_name = "URL|CONF|FILE")]
     pub(crate) from: Vec<String>,
 }
@@ -112,7 +112,7 @@ impl LocationArgs {
 
     /// Returns the configuration of the listener, and prints the warnings about it.
     ///
-    /// A configuration that stands alone counts as that of `-c`.
+    /// A configuration that stands alone is a layer over the default file.
     fn listener(&self, config: &ConfigArgs, to: Option<&Path>) -> Result<Config, CommandError> {
         let keys = ["listener", "redact", "source"];
         let keys = if self.from.is_empty() { &keys[..] } else { &keys[..2] };

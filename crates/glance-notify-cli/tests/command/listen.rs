@@ -13,6 +13,12 @@ use crate::support::{CommandOutput, Sandbox, ids, send_signal, values, wait_unti
 /// A day of a small cloud.
 const DAY: &str = include_str!("../../../../docs/samples/cloud-day.jsonl");
 
+/// A notification whose payload has a value that only `redact = 'strict'` masks, as one line.
+const TASK: &str = "{\"message_id\":\"00000000-0000-4000-8000-000000000000\",\"publisher_id\":\"h\",\
+                    \"event_type\":\"task.run\",\"priority\":\"INFO\",\
+                    \"payload\":{\"task_input\":{\"import_from\":\"elsewhere\"}},\
+                    \"timestamp\":\"2026-11-24 12:00:00.000000\"}\n";
+
 /// Returns eleven notifications of images with ids of their own, one of which is `image.delete`.
 fn few() -> String {
     let is = |value: &Value, event: &str| value["event_type"].as_str().unwrap().starts_with(event);
@@ -263,17 +269,34 @@ fn a_configuration_alone_sets_the_listener() {
     }
     assert_eq!(sandbox.lines_of("dead.jsonl"), 2);
 
-    let task = "{\"message_id\":\"00000000-0000-4000-8000-000000000000\",\"publisher_id\":\"h\",\
-                \"event_type\":\"task.run\",\"priority\":\"INFO\",\
-                \"payload\":{\"task_input\":{\"import_from\":\"elsewhere\"}},\
-                \"timestamp\":\"2026-11-24 12:00:00.000000\"}\n";
-    sandbox.file("n.jsonl", task);
+    sandbox.file("n.jsonl", TASK);
     sandbox.file("strict.toml", format!("redact = 'strict'\n{source}"));
     for (from, is_shown) in [("n.jsonl", true), ("strict.toml", false)] {
         let args = ["listen", "--exit-at-end", "-o", "raw", "--from", from];
         let output = sandbox.run(args).expect(0);
         assert_eq!(output.out.contains("elsewhere"), is_shown, "{}", output.out);
     }
+}
+
+/// A configuration that `--from` names alone is a layer over the default file: the keys of the listener that it
+/// leaves out keep their values there, and those that it sets win.
+#[test]
+fn a_configuration_alone_keeps_the_default_file() {
+    let sandbox = sandbox();
+    sandbox.file("n.jsonl", format!("{TASK}poison\n"));
+    let source = "[[source]]\nfile = 'n.jsonl'\n";
+    let default = "redact = 'strict'\nlistener.dead_letters = 'dead.jsonl'\n";
+    sandbox.file("glance-notify.toml", default);
+    sandbox.file("sources.toml", source);
+    let args = ["listen", "--exit-at-end", "-o", "raw", "--from", "sources.toml"];
+    let output = sandbox.run(args).expect_message(0, "1 unreadable, 1 dead-lettered");
+    assert!(output.out.contains("task.run") && !output.out.contains("elsewhere"), "{}", output.out);
+    assert_eq!(sandbox.lines_of("dead.jsonl"), 1);
+
+    sandbox.file("sources.toml", format!("listener.dead_letters = 'own.jsonl'\n{source}"));
+    let output = sandbox.run(args).expect_message(0, "1 unreadable, 1 dead-lettered");
+    assert!(!output.out.contains("elsewhere"), "{}", output.out);
+    assert_eq!((sandbox.lines_of("dead.jsonl"), sandbox.lines_of("own.jsonl")), (1, 1));
 }
 
 /// Beside `-c` or another `--from`, a configuration names sources only. A warning says so if it sets more.
