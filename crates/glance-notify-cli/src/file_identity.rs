@@ -54,7 +54,7 @@ impl FileIdentity {
 ///
 /// Returns an error that says what to change.
 pub(crate) fn refuse_special_file(metadata: &Metadata) -> io::Result<()> {
-    if metadata.is_file() || metadata.is_dir() || metadata.is_symlink() {
+    if metadata.is_file() || metadata.is_dir() {
         return Ok(());
     }
     Err(io::Error::other("it is not a regular file: name another path"))

@@ -85,10 +85,13 @@ fn write_messages(
 
 /// Creates a file, and never follows a link that another user may have planted.
 ///
-/// With `force`, removes an existing file or link first, and nothing else.
+/// With `force`, removes an existing file or link first, and nothing else: no device, and no link that leads to one
+/// or to a standard stream, as `/dev/stdout` does.
 fn create(path: &Path, force: bool) -> io::Result<File> {
     let remove = || {
-        refuse_special_file(&fs::symlink_metadata(path)?)?;
+        refuse_link_to_stream(path)?;
+        // A link that leads nowhere is no special file.
+        fs::metadata(path).map_or(Ok(()), |found| refuse_special_file(&found))?;
         fs::remove_file(path)
     };
     if force
@@ -98,6 +101,14 @@ fn create(path: &Path, force: bool) -> io::Result<File> {
         return Err(error);
     }
     OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
+}
+
+/// Refuses a link into `/proc`: other programs need it, also while its stream is redirected to a file.
+fn refuse_link_to_stream(path: &Path) -> io::Result<()> {
+    if fs::read_link(path).is_ok_and(|target| target.starts_with("/proc")) {
+        return Err(io::Error::other("it is a link into /proc: name another path"));
+    }
+    Ok(())
 }
 
 /// Makes the name of a new file durable. In a directory that the user may write and not read, it cannot.

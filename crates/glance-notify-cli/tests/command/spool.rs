@@ -6,12 +6,14 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::path::Path;
 use std::process::{Child, Command};
 
 use serde_json::{Value, json};
 
 use crate::support::{
-    LIFECYCLE, SPOOL, Sandbox, emit, ids, line, spawn_piped, spooled, values, wait_until,
+    CommandOutput, LIFECYCLE, SPOOL, Sandbox, emit, ids, line, spawn_piped, spooled, values,
+    wait_until,
 };
 
 /// Returns the arguments of a `spool` subcommand on the directory `spool`.
@@ -242,6 +244,30 @@ fn export_overwrites_a_file_only_with_force() {
     sandbox
         .run(spool(&["export", "none/file"]))
         .expect_message(2, "cannot write `none/file`: No such");
+}
+
+/// `export --force` replaces no link to a device or to a standard stream, such as `/dev/stdout`, wherever the stream
+/// goes. A link that leads nowhere is replaced.
+#[test]
+fn export_keeps_links_to_devices_and_streams() {
+    let sandbox = Sandbox::new();
+    sandbox.pipe(spooled(&["emit"]), line("a")).expect(0);
+    for (link, target, reason) in [
+        ("null", "/dev/null", "it is not a regular file"),
+        ("stdout", "/proc/self/fd/1", "it is a link into /proc"),
+        ("closed", "/proc/self/fd/99", "it is a link into /proc"),
+    ] {
+        symlink(target, sandbox.path(link)).unwrap();
+        let mut command = sandbox.command(spool(&["export", link, "--force"]));
+        let output = command.stdout(sandbox.create("out")).output().unwrap();
+        let message = format!("cannot write `{link}`: {reason}: name another path");
+        CommandOutput::from(output).expect_message(2, &message);
+        assert_eq!(fs::read_link(sandbox.path(link)).unwrap(), Path::new(target));
+    }
+    symlink("missing", sandbox.path("dangling")).unwrap();
+    sandbox.run(spool(&["export", "dangling", "--force"])).expect(0);
+    assert_eq!(sandbox.lines("dangling").len(), 1);
+    assert!(!sandbox.path("missing").exists());
 }
 
 /// `drop` needs a choice, and rejects a contradictory one. It removes exactly the named
