@@ -47,19 +47,6 @@ impl FileIdentity {
     }
 }
 
-/// Refuses a device, a FIFO or a socket as a file that a command replaces, or whose mode it changes: other programs
-/// need it as it is.
-///
-/// # Errors
-///
-/// Returns an error that says what to change.
-pub(crate) fn refuse_special_file(metadata: &Metadata) -> io::Result<()> {
-    if metadata.is_file() || metadata.is_dir() {
-        return Ok(());
-    }
-    Err(io::Error::other("it is not a regular file: name another path"))
-}
-
 /// Checks that no destination of a configuration appends to one of the inputs, by its name or behind `>>`.
 ///
 /// # Errors

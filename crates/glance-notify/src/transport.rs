@@ -18,6 +18,9 @@ pub use notify_rabbit as rabbit;
 #[cfg(feature = "spool")]
 pub use notify_spool as spool;
 
+// For the command, whose files the same rule protects.
+#[doc(hidden)]
+pub use notify_core::listener::durable_file::refuse_special_file_at;
 pub use notify_core::redact::{Printable, printable, printable_path};
 pub use notify_core::transport::{
     Batch, BlockedGuard, BrokerCounters, BrokerStats, Finding, FindingState, Lane, Lanes,

@@ -13,11 +13,11 @@ use glance_notify::listen::SourceQueue;
 use glance_notify::transport::printable;
 #[cfg(feature = "rabbit")]
 use glance_notify::transport::rabbit::QueueType;
+use glance_notify::transport::refuse_special_file_at;
 use notify_archive::question::EventFilter;
 use rustix::fs::{Access, access as access_file};
 
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::file_identity::refuse_special_file;
 use crate::input_source::{announce_terminal_input, display_path, read_error};
 use crate::settings::{ConfigArgs, unreadable_file};
 use crate::terminal::print_warning;
@@ -329,9 +329,7 @@ fn probe_for_writing(path: &Path) -> Result<(), CommandError> {
 
 /// Checks that no device, FIFO or socket is in place of a file that the command writes.
 fn probe_type(path: &Path) -> Result<(), CommandError> {
-    let found = std::fs::metadata(path);
-    let probed = found.map_or(Ok(()), |found| refuse_special_file(&found));
-    probed.map_err(|error| write_error(path, &error))
+    refuse_special_file_at(path).map_err(|error| write_error(path, &error))
 }
 
 /// Returns the error of a file that cannot be written.

@@ -9,11 +9,12 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use glance_notify::transport::refuse_special_file_at;
+
 use super::message_ref::decoded;
 use super::selection::MessageSelection;
 use super::slots::SlotWalk;
 use crate::exit_status::{CommandError, ExitStatus};
-use crate::file_identity::refuse_special_file;
 use crate::input_source::display_path;
 use crate::terminal::{counted, print_note, write_stdout};
 
@@ -90,8 +91,7 @@ fn write_messages(
 fn create(path: &Path, force: bool) -> io::Result<File> {
     let remove = || {
         refuse_link_to_stream(path)?;
-        // A link that leads nowhere is no special file.
-        fs::metadata(path).map_or(Ok(()), |found| refuse_special_file(&found))?;
+        refuse_special_file_at(path)?;
         fs::remove_file(path)
     };
     if force

@@ -2,12 +2,12 @@
 //!
 //! The crates of this workspace share it. All functions block.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::durable_file::{create_private, lock_within, refuse_special_file};
+use super::durable_file::{create_private, lock_within, refuse_special_file_at};
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::quote::printable_path;
 
@@ -38,8 +38,7 @@ impl CheckpointLock {
             Error::of_file(format!("the checkpoint `{}` cannot be locked", name()), error)
         };
         // Before the source reads it: to open a FIFO is to wait for its writer.
-        let found = fs::metadata(checkpoint);
-        found.map_or(Ok(()), |found| refuse_special_file(&found)).map_err(file_error)?;
+        refuse_special_file_at(checkpoint).map_err(file_error)?;
         let mut path = checkpoint.as_os_str().to_owned();
         path.push(".lock");
         let file = match create_private(Path::new(&path)) {

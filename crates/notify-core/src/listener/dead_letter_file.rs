@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::dead_letter::{DeadLetter, DeadLetterRecord};
 use super::durable_file::{
-    SYNC_UNSUPPORTED, give_to, refuse_special_file, sync_directory, temporary_path,
+    SYNC_UNSUPPORTED, give_to, refuse_special_file, refuse_special_file_at, sync_directory,
+    temporary_path,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::quote::printable_path;
@@ -195,7 +196,7 @@ impl DeadLetterFile {
         loop {
             let open = || {
                 // Before the open too: it would wait for the writer of a FIFO, and some devices do something.
-                fs::metadata(&self.path).map_or(Ok(()), |found| refuse_special_file(&found))?;
+                refuse_special_file_at(&self.path)?;
                 let file = options.open(&self.path)?;
                 let opened = file.metadata()?;
                 refuse_special_file(&opened)?;

@@ -71,6 +71,18 @@ pub(super) fn give_to(file: &File, owner: &Metadata) -> io::Result<()> {
     fchown(file, Some(owner.uid()), Some(owner.gid()))
 }
 
+/// Refuses a device, a FIFO or a socket at a path, before something opens, replaces or removes it: to open a FIFO is to
+/// wait for its writer, and other programs need the file as it is.
+///
+/// A link stands for its target. A path that leads nowhere, or to a file that cannot be looked at, is not refused.
+///
+/// # Errors
+///
+/// An error of the kind [`io::ErrorKind::InvalidInput`], which says what to change.
+pub fn refuse_special_file_at(path: &Path) -> io::Result<()> {
+    fs::metadata(path).map_or(Ok(()), |found| refuse_special_file(&found))
+}
+
 /// Refuses a device, a FIFO or a socket in place of a file: it keeps nothing, and its mode matters to others. A
 /// directory has an error of its own when it is opened or read.
 ///
@@ -155,6 +167,7 @@ pub const SYNC_UNSUPPORTED: [io::ErrorKind; 3] =
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    use std::os::unix::net::UnixListener;
 
     use super::*;
 
@@ -186,6 +199,25 @@ mod tests {
         replace(&file, b"new").unwrap();
         assert_eq!(fs::read(&other).unwrap(), b"other");
         assert_eq!(fs::read(&file).unwrap(), b"new");
+    }
+
+    /// A path that leads to a file, to a directory or nowhere is not refused. A link stands for its target.
+    #[test]
+    fn a_special_file_is_refused_at_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let [file, socket, link] = ["file", "socket", "link"].map(|name| dir.path().join(name));
+        fs::write(&file, "").unwrap();
+        let _listener = UnixListener::bind(&socket).unwrap();
+        symlink(&socket, &link).unwrap();
+        for path in [&socket, &link] {
+            let error = refuse_special_file_at(path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            assert_eq!(error.to_string(), "it is not a regular file: name another path");
+        }
+        fs::remove_file(&socket).unwrap();
+        for path in [file.as_path(), dir.path(), socket.as_path(), link.as_path()] {
+            refuse_special_file_at(path).unwrap();
+        }
     }
 
     /// Missing directories are created for their owner alone, and a directory that exists is no error.
