@@ -15,7 +15,7 @@ use glance_notify::transport::printable;
 
 use crate::exit_status::CommandError;
 use crate::held_log;
-use crate::terminal::print_error;
+use crate::terminal::{print_error, stdout_is_closed};
 
 /// The reason why delivering stopped.
 pub(crate) enum StopReason {
@@ -101,19 +101,40 @@ impl StopReason {
 /// Returns the accounts that decide about the end and the exit status: those of the required destinations,
 /// or all of them if none is required.
 pub(crate) fn deciding(accounts: Vec<DestinationAccount>) -> Vec<DestinationAccount> {
-    let has_required = accounts.iter().any(|account| account.required);
-    accounts.into_iter().filter(|account| account.required || !has_required).collect()
+    required_or_all(accounts, |account| account.required)
 }
 
-/// Returns whether a destination that decides about the end delivers to standard output.
-pub(crate) fn needs_stdout(config: &Config) -> bool {
-    let destinations = config.destinations();
-    let has_required = destinations.iter().any(|destination| destination.is_required());
-    let is_target = |entry: &ConfigEntry| entry.key == "log.target" && entry.value == "\"stdout\"";
+/// Returns the required ones, or all if none is required.
+fn required_or_all<T>(mut destinations: Vec<T>, is_required: impl Fn(&T) -> bool) -> Vec<T> {
+    if destinations.iter().any(&is_required) {
+        destinations.retain(is_required);
+    }
     destinations
-        .iter()
-        .filter(|destination| destination.is_required() || !has_required)
-        .any(|destination| destination.config().entries().iter().any(is_target))
+}
+
+/// The need of a command for standard output: without its reader, the command is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StdoutNeed(bool);
+
+impl StdoutNeed {
+    /// Returns the need of a command that delivers: a destination that decides about the end may write to standard
+    /// output.
+    pub(crate) fn of(config: &Config) -> Self {
+        let is_target =
+            |entry: &ConfigEntry| entry.key == "log.target" && entry.value == "\"stdout\"";
+        let deciding = required_or_all(config.destinations(), |it| it.is_required());
+        Self(deciding.iter().any(|it| it.config().entries().iter().any(is_target)))
+    }
+
+    /// Returns the need of a command that also prints to standard output by itself, if `prints` is `true`.
+    pub(crate) fn or(self, prints: bool) -> Self {
+        Self(self.0 || prints)
+    }
+
+    /// Returns whether the command needs standard output, and no process reads that any more.
+    pub(crate) fn is_lost(self) -> bool {
+        self.0 && stdout_is_closed()
+    }
 }
 
 /// Returns the permanent error of a destination that has accepted nothing yet.
@@ -141,4 +162,32 @@ pub(crate) const STDOUT_CLOSED: &str = "standard output is closed: keep its read
 fn error_suffix(error: Option<&str>) -> String {
     let unseen = error.filter(|error| !held_log::has_shown(error));
     unseen.map(|error| format!(": {}", printable(error, 1024))).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[cfg(feature = "log")]
+mod tests {
+    use super::*;
+
+    /// The required destinations decide whether a command needs standard output, or all if none is required.
+    #[test]
+    fn the_deciding_destinations_need_standard_output() {
+        let need = |out: bool, copy: bool| {
+            let config: Config = format!(
+                "[[destination]]\nname = 'out'\nrequired = {out}\nstrategy = 'log'\n\
+                 log.target = 'stdout'\n\
+                 [[destination]]\nname = 'copy'\nrequired = {copy}\nstrategy = 'log'\n\
+                 log.file = 'copy.jsonl'\n"
+            )
+            .parse()
+            .unwrap();
+            StdoutNeed::of(&config)
+        };
+        for (out, copy, is_needed) in
+            [(true, true, true), (true, false, true), (false, true, false), (false, false, true)]
+        {
+            assert_eq!(need(out, copy), StdoutNeed(is_needed), "{out} {copy}");
+        }
+        assert_eq!(need(false, true).or(true), StdoutNeed(true));
+    }
 }

@@ -29,8 +29,8 @@ use crate::exit_status::CommandError;
 use crate::held_log;
 use crate::progress::ProgressLine;
 use crate::signals::StopSignals;
-use crate::stop_reason::{StopReason, deciding, last_error, needs_stdout, permanent_error};
-use crate::terminal::{print_error, print_note, stdout_is_closed};
+use crate::stop_reason::{StdoutNeed, StopReason, deciding, last_error, permanent_error};
+use crate::terminal::{print_error, print_note};
 
 /// The state of a running `emit`.
 pub(super) struct DeliveryMonitor {
@@ -54,9 +54,8 @@ pub(super) struct DeliveryMonitor {
     /// The number of undelivered notifications that messages have named so far.
     reported: u64,
     progress_line: ProgressLine,
-    /// Whether the notifications or their ids go to standard output, so that `emit` is of no use once that is
-    /// closed.
-    needs_stdout: bool,
+    /// The need for standard output, to which a deciding destination or `--acks -` writes.
+    stdout_need: StdoutNeed,
 }
 
 /// A submission with its outcome.
@@ -98,7 +97,7 @@ impl DeliveryMonitor {
             drain_until: None,
             stop_reason: StopReason::Completed,
             reported: 0,
-            needs_stdout: prints_acks || needs_stdout(config),
+            stdout_need: StdoutNeed::of(config).or(prints_acks),
         })
     }
 
@@ -208,8 +207,7 @@ impl DeliveryMonitor {
 
     /// Gives up if standard output is needed and no process reads it. Returns whether it does.
     fn gives_up_without_stdout(&mut self) -> bool {
-        let gives_up =
-            self.needs_stdout && !self.stop_reason.abandons_pending() && stdout_is_closed();
+        let gives_up = !self.stop_reason.abandons_pending() && self.stdout_need.is_lost();
         if gives_up {
             self.give_up(StopReason::StdoutClosed);
         }

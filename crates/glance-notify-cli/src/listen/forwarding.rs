@@ -13,14 +13,13 @@ use crate::arguments::MAX_WAIT;
 use crate::exit_status::CommandError;
 use crate::file_identity::{FileIdentity, refuse_input_as_log};
 use crate::settings::{require_destination, unreadable_file};
-use crate::stop_reason::{deciding, needs_stdout, permanent_error};
-use crate::terminal::stdout_is_closed;
+use crate::stop_reason::{StdoutNeed, deciding, permanent_error};
 
 /// A running notifier.
 pub(crate) struct ForwardTarget {
     notifier: Notifier,
     worker: JoinHandle<()>,
-    needs_stdout: bool,
+    stdout_need: StdoutNeed,
     config: Config,
 }
 
@@ -38,7 +37,7 @@ impl ForwardTarget {
         let builder = glance_notify::builder(&config)?.send_timeout(MAX_WAIT);
         let (notifier, worker) = builder.build()?;
         let worker = tokio::spawn(async move { drop(worker.run().await) });
-        Ok(Self { notifier, worker, needs_stdout: needs_stdout(&config), config })
+        Ok(Self { notifier, worker, stdout_need: StdoutNeed::of(&config), config })
     }
 
     /// Reads the configuration of a destination, and opens nothing.
@@ -70,7 +69,7 @@ impl ForwardTarget {
 
     /// Returns whether a destination needs standard output, and no process reads that any more.
     pub(crate) fn has_lost_stdout(&self) -> bool {
-        self.needs_stdout && stdout_is_closed()
+        self.stdout_need.is_lost()
     }
 
     /// Gives pending notifications the time of `queue.drain_timeout`, and ends. No time helps without a reader of

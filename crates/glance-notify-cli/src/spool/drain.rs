@@ -34,8 +34,8 @@ use crate::output_format::TextOrJson;
 use crate::progress::ProgressLine;
 use crate::runtime;
 use crate::signals::StopSignals;
-use crate::stop_reason::{StopReason, last_error, needs_stdout};
-use crate::terminal::{print_error, print_note, print_warning, stdout_is_closed};
+use crate::stop_reason::{StdoutNeed, StopReason, last_error};
+use crate::terminal::{print_error, print_note, print_warning};
 
 /// Forward all messages that no process forwards, with the configured strategy.
 ///
@@ -108,7 +108,7 @@ struct Drain {
     strategy: &'static str,
     /// `queue.drain_timeout`.
     grace: Duration,
-    needs_stdout: bool,
+    stdout_need: StdoutNeed,
     forwarder: Forwarder,
 }
 
@@ -134,8 +134,8 @@ impl Drain {
             return Err(CommandError::new(ExitStatus::PermanentError, message));
         }
         let (_, forwarder) = Spool::open(spool, transport)?;
-        let (grace, needs_stdout) = (config.drain_timeout(), needs_stdout(config));
-        Ok(Self { dir, strategy, grace, needs_stdout, forwarder })
+        let (grace, stdout_need) = (config.drain_timeout(), StdoutNeed::of(config));
+        Ok(Self { dir, strategy, grace, stdout_need, forwarder })
     }
 
     /// Drains the spool.
@@ -149,9 +149,8 @@ impl Drain {
         timeout: Duration,
         has_progress_line: bool,
     ) -> Result<FinishedDrain, CommandError> {
-        let Self { dir, strategy, grace, needs_stdout, forwarder } = self;
-        let mut monitor = DrainMonitor::new(&forwarder, grace, timeout)?;
-        monitor.needs_stdout = needs_stdout;
+        let Self { dir, strategy, grace, stdout_need, forwarder } = self;
+        let mut monitor = DrainMonitor::new(&forwarder, grace, timeout, stdout_need)?;
         monitor.progress_line = has_progress_line.then(|| ProgressLine::new(None));
         monitor.run(forwarder).await;
         let slots = monitor.look_at_slots(dir).await;
@@ -168,8 +167,7 @@ struct DrainMonitor {
     drain_timeout: Duration,
     /// `--timeout`: the longest time without a delivery or a refusal.
     timeout: Duration,
-    /// Whether the strategy delivers to standard output.
-    needs_stdout: bool,
+    stdout_need: StdoutNeed,
     signals: StopSignals,
     /// The time of the last delivery or refusal.
     last_progress: Instant,
@@ -193,13 +191,14 @@ impl DrainMonitor {
         forwarder: &Forwarder,
         drain_timeout: Duration,
         timeout: Duration,
+        stdout_need: StdoutNeed,
     ) -> Result<Self, CommandError> {
         held_log::hold_problems();
         Ok(Self {
             account: forwarder.account(),
             drain_timeout,
             timeout,
-            needs_stdout: false,
+            stdout_need,
             signals: StopSignals::listen()?,
             last_progress: Instant::now(),
             settled: 0,
@@ -283,7 +282,7 @@ impl DrainMonitor {
         if self.stop.is_none() {
             return;
         }
-        if self.needs_stdout && stdout_is_closed() {
+        if self.stdout_need.is_lost() {
             self.stop(StopReason::StdoutClosed, Duration::ZERO);
         } else if *delivered == 0
             && let WorkerState::Retrying { error, permanent: true, .. } = &stats.state
