@@ -46,19 +46,29 @@ impl ConfigArgs {
         Ok(config)
     }
 
-    /// Builds the configuration for a subcommand that reads nothing but these keys and tables of it. Without `-c`,
-    /// `file` is a layer over the default file.
+    /// Builds the configuration for a subcommand that reads nothing but these keys and tables of it.
     ///
     /// # Errors
     ///
     /// As [`load`](Self::load), and for a `--set` of another key.
-    pub(crate) fn load_part(
+    pub(crate) fn load_part(&self, keys: &[&str]) -> Result<Config, CommandError> {
+        self.load_part_over(keys, None, &[])
+    }
+
+    /// Builds the configuration as [`load_part`](Self::load_part). Without `-c`, `file` is a layer over the default
+    /// file. `options` name the files that no `--set` changes.
+    ///
+    /// # Errors
+    ///
+    /// As [`load_part`](Self::load_part).
+    pub(crate) fn load_part_over(
         &self,
         keys: &[&str],
         file: Option<&Path>,
+        options: &[&str],
     ) -> Result<Config, CommandError> {
         let config = self.build(file)?;
-        self.refuse_settings_outside(keys)?;
+        self.refuse_settings_outside(keys, options)?;
         Ok(config)
     }
 
@@ -114,21 +124,28 @@ impl ConfigArgs {
 
     /// Refuses a `--set` of anything but these keys and tables, for a subcommand that reads no others.
     ///
-    /// A file and the environment may belong to other subcommands, so they are no mistake.
+    /// A file and the environment may belong to other subcommands, so they are no mistake. `options` name the files
+    /// that no `--set` changes.
     ///
     /// # Errors
     ///
-    /// Returns an error with the key to leave out.
-    pub(crate) fn refuse_settings_outside(&self, keys: &[&str]) -> Result<(), CommandError> {
+    /// Returns an error with the key to leave out, or the files to change.
+    pub(crate) fn refuse_settings_outside(
+        &self,
+        keys: &[&str],
+        options: &[&str],
+    ) -> Result<(), CommandError> {
         let mut settings = self.settings.iter().map(|setting| key_of(setting));
         let Some(key) = settings.find(|key| !keys.iter().any(|table| is_within(key, table))) else {
             return Ok(());
         };
+        let files = if options.is_empty() { "" } else { ", or change the file of " };
         let message = format!(
             "--set: `{}` has no effect because this command reads only `{}` of its configuration: \
-             remove it, or change the file of `--from` or `--to`",
+             remove it{files}{}",
             printable(&Redact::Secrets.text(key), MAX_NAME),
-            keys.join("`, `")
+            keys.join("`, `"),
+            options.join(" or ")
         );
         Err(CommandError::new(ExitStatus::PermanentError, message))
     }

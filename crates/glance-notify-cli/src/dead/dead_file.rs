@@ -27,7 +27,7 @@ impl DeadFileArgs {
             config.refuse()?;
             return Ok(DeadLetterFile::new(path));
         }
-        let config = config.load_part(&["listener"], None)?;
+        let config = config.load_part(&["listener"])?;
         config.dead_letters().map(DeadLetterFile::new).ok_or_else(|| {
             let message = "no dead-letter file is configured: name it with `--dead-letters`, or set \
                            `listener.dead_letters`";

@@ -101,7 +101,7 @@ impl LocationArgs {
         config: &ConfigArgs,
     ) -> Result<Vec<SourceConfig>, CommandError> {
         if self.from.is_empty() {
-            config.refuse_settings_outside(&["source"])?;
+            config.refuse_settings_outside(&["source"], &[])?;
             return self.sources(config, None).map(|(sources, _)| sources);
         }
         config.refuse()?;
@@ -119,7 +119,10 @@ impl LocationArgs {
         let is_alone = self.from.len() == 1 && config.files().is_empty();
         let only = self.from.first().map(Path::new);
         let only = only.filter(|path| is_alone && is_configuration(path));
-        let loaded = config.load_part(keys, only)?;
+        let from = (!self.from.is_empty()).then_some("`--from`");
+        let to_option = to.map(|_| "`--to`");
+        let options: Vec<_> = from.into_iter().chain(to_option).collect();
+        let loaded = config.load_part_over(keys, only, &options)?;
         for warning in loaded.warnings() {
             // The environment is a layer of the destination too, which has warnings of its own about it.
             if to.is_none() || !warning.contains("environment variable ") {

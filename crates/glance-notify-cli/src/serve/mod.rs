@@ -131,7 +131,7 @@ impl ServeArgs {
             config.refuse()?;
             return Ok(input);
         }
-        let directory = config.load_part(&["archive"], None)?.archive_dir().map(Path::to_owned);
+        let directory = config.load_part(&["archive"])?.archive_dir().map(Path::to_owned);
         directory.ok_or_else(|| CommandError::new(ExitStatus::PermanentError, NO_INPUT))
     }
 }

@@ -91,9 +91,14 @@ fn options_without_effect_are_refused() {
 fn settings_that_the_command_does_not_read_are_refused() {
     let sandbox = sandbox();
     sandbox.file("sources.toml", "[[source]]\nfile = 'day.jsonl'\n");
+    let from = ["listen", "--from", "day.jsonl"];
+    let from_to = [&from[..], &["--to", "to.toml"]].concat();
+    let to = ["listen", "-c", "sources.toml", "--to", "to.toml"];
     for (command, setting, keys) in [
-        (&["listen", "--from", "day.jsonl"][..], "rabbit.ca_file=/x", "`listener`, `redact`"),
-        (&["listen", "--from", "day.jsonl"], "source=[]", "`listener`, `redact`"),
+        (&from[..], "rabbit.ca_file=/x", "`listener`, `redact`"),
+        (&from, "source=[]", "`listener`, `redact`"),
+        (&from_to, "source=[]", "`listener`, `redact`"),
+        (&to, "log.file=x", "`listener`, `redact`, `source`"),
         (&["listen", "-c", "sources.toml"], "rabbit.topic=a", "`listener`, `redact`, `source`"),
         (&["doctor", "-c", "sources.toml"], "listener.prefetch=1", "`source`"),
         (&["dead", "ls"], "log.file=x", "`listener`"),
@@ -102,8 +107,17 @@ fn settings_that_the_command_does_not_read_are_refused() {
         (&["serve"], "queue.max_age=9", "`archive`"),
     ] {
         let key = setting.split('=').next().unwrap();
-        let message =
-            format!("--set: `{key}` has no effect because this command reads only {keys} of its");
+        let has = |option| command.contains(&option);
+        let advice = match (has("--from"), has("--to")) {
+            (false, false) => "remove it",
+            (true, false) => "remove it, or change the file of `--from`",
+            (false, true) => "remove it, or change the file of `--to`",
+            (true, true) => "remove it, or change the file of `--from` or `--to`",
+        };
+        let message = format!(
+            "--set: `{key}` has no effect because this command reads only {keys} of its \
+             configuration: {advice}\n"
+        );
         sandbox.run([command, &["--set", setting]].concat()).expect_message(2, &message);
     }
     for args in [
