@@ -63,7 +63,7 @@ pub(crate) fn run(args: &ReplayArgs, config: &ConfigArgs) -> Result<ExitStatus, 
     let to = args.to.as_deref();
     let runtime = runtime::start()?;
     let summary = if let Some(directory) = args.sources.archive()? {
-        let config = args.sources.listener(config, to)?;
+        let config = args.sources.listener_config(config, to)?;
         // The archive selects by itself: a name stands for all events of its image.
         let (lines, end) = ArchiveLines::open(directory, filter)?;
         let name = display_path(directory);
@@ -109,7 +109,8 @@ async fn send(
 ) -> Result<ListenSummary, CommandError> {
     let handler = match &args.to {
         Some(path) if args.dry_run => {
-            ForwardTarget::config(path).map(|_| NotificationHandler::Count)?
+            ForwardTarget::check(path)?;
+            NotificationHandler::Count
         }
         Some(path) => NotificationHandler::forward(path, sources)?,
         None => NotificationHandler::Count,

@@ -38,7 +38,7 @@ impl ConfigArgs {
     /// key or a wrong value, or if `--set` sets a key of a strategy that is not chosen or one that every
     /// destination overrides.
     pub(crate) fn load(&self) -> Result<Config, CommandError> {
-        let config = self.build(None)?;
+        let config = self.build(None, None)?;
         if has_strategy(&config) {
             self.refuse_settings_without_effect(&config)?;
             self.refuse_overridden_settings(&config)?;
@@ -52,22 +52,27 @@ impl ConfigArgs {
     ///
     /// As [`load`](Self::load), and for a `--set` of another key.
     pub(crate) fn load_part(&self, keys: &[&str]) -> Result<Config, CommandError> {
-        self.load_part_over(keys, None, &[])
+        let config = self.build(None, None)?;
+        self.refuse_settings_outside(keys, &[])?;
+        Ok(config)
     }
 
-    /// Builds the configuration as [`load_part`](Self::load_part). Without `-c`, `file` is a layer over the default
-    /// file. `options` name the files that no `--set` changes.
+    /// Builds the configuration of a listener, of which these keys and tables are read. Without `-c`, `file` is a layer
+    /// over the default file. `options` name the files that no `--set` changes.
+    ///
+    /// With a destination, which has the environment as a layer too, only the variables of the `keys` count.
     ///
     /// # Errors
     ///
     /// As [`load_part`](Self::load_part).
-    pub(crate) fn load_part_over(
+    pub(crate) fn load_listener(
         &self,
         keys: &[&str],
         file: Option<&Path>,
         options: &[&str],
+        has_destination: bool,
     ) -> Result<Config, CommandError> {
-        let config = self.build(file)?;
+        let config = self.build(file, has_destination.then_some(keys))?;
         self.refuse_settings_outside(keys, options)?;
         Ok(config)
     }
@@ -77,8 +82,13 @@ impl ConfigArgs {
         &self.config
     }
 
-    /// Builds the configuration from its layers. Without `-c`, `file` is a layer over the default file.
-    fn build(&self, file: Option<&Path>) -> Result<Config, CommandError> {
+    /// Builds the configuration from its layers. Without `-c`, `file` is a layer over the default file. With
+    /// `variables`, the environment sets only these keys and tables.
+    fn build(
+        &self,
+        file: Option<&Path>,
+        variables: Option<&[&str]>,
+    ) -> Result<Config, CommandError> {
         let mut layers = Layers::new();
         if self.config.is_empty() {
             layers = layers.default_file().map_err(unreadable_file)?;
@@ -87,7 +97,10 @@ impl ConfigArgs {
         for path in self.config.iter().map(PathBuf::as_path).chain(file) {
             layers = layers.file(path).map_err(unreadable_file)?;
         }
-        layers = layers.environment()?;
+        layers = match variables {
+            Some(keys) => layers.environment_of(keys)?,
+            None => layers.environment()?,
+        };
         for setting in &self.settings {
             layers = layers.set(setting)?;
         }

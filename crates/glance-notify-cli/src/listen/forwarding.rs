@@ -14,6 +14,7 @@ use crate::exit_status::CommandError;
 use crate::file_identity::{FileIdentity, refuse_input_as_log};
 use crate::settings::{require_destination, unreadable_file};
 use crate::stop_reason::{StdoutNeed, deciding, permanent_error};
+use crate::terminal::print_warning;
 
 /// A running notifier.
 pub(crate) struct ForwardTarget {
@@ -40,12 +41,20 @@ impl ForwardTarget {
         Ok(Self { notifier, worker, stdout_need: StdoutNeed::of(&config), config })
     }
 
-    /// Reads the configuration of a destination, and opens nothing.
+    /// Checks the configuration of a destination, prints the warnings about it, and opens nothing.
     ///
     /// # Errors
     ///
     /// Returns an error if the configuration is invalid or names no destination.
-    pub(crate) fn config(path: &Path) -> Result<Config, CommandError> {
+    pub(crate) fn check(path: &Path) -> Result<(), CommandError> {
+        for warning in Self::config(path)?.warnings() {
+            print_warning(format_args!("{warning}"));
+        }
+        Ok(())
+    }
+
+    /// Reads the configuration of a destination.
+    fn config(path: &Path) -> Result<Config, CommandError> {
         let config = Layers::new().file(path).map_err(unreadable_file)?.environment()?.build()?;
         require_destination(&config)?;
         Ok(config)

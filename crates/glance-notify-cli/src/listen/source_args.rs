@@ -79,7 +79,7 @@ impl LocationArgs {
         config: &ConfigArgs,
         to: Option<&Path>,
     ) -> Result<(Vec<SourceConfig>, Config), CommandError> {
-        let config = self.listener(config, to)?;
+        let config = self.listener_config(config, to)?;
         let mut sources = self.named_sources()?;
         if self.from.is_empty() {
             sources = config.sources()?;
@@ -113,21 +113,22 @@ impl LocationArgs {
     /// Returns the configuration of the listener, and prints the warnings about it.
     ///
     /// A configuration that stands alone is a layer over the default file.
-    fn listener(&self, config: &ConfigArgs, to: Option<&Path>) -> Result<Config, CommandError> {
-        let keys = ["listener", "redact", "source"];
-        let keys = if self.from.is_empty() { &keys[..] } else { &keys[..2] };
+    fn listener_config(
+        &self,
+        config: &ConfigArgs,
+        to: Option<&Path>,
+    ) -> Result<Config, CommandError> {
+        let has_from = !self.from.is_empty();
+        let keys: &[&str] =
+            if has_from { &["listener", "redact"] } else { &["listener", "redact", "source"] };
         let is_alone = self.from.len() == 1 && config.files().is_empty();
         let only = self.from.first().map(Path::new);
         let only = only.filter(|path| is_alone && is_configuration(path));
-        let from = (!self.from.is_empty()).then_some("`--from`");
         let to_option = to.map(|_| "`--to`");
-        let options: Vec<_> = from.into_iter().chain(to_option).collect();
-        let loaded = config.load_part_over(keys, only, &options)?;
+        let options: Vec<_> = has_from.then_some("`--from`").into_iter().chain(to_option).collect();
+        let loaded = config.load_listener(keys, only, &options, to.is_some())?;
         for warning in loaded.warnings() {
-            // The environment is a layer of the destination too, which has warnings of its own about it.
-            if to.is_none() || !warning.contains("environment variable ") {
-                print_warning(format_args!("{warning}"));
-            }
+            print_warning(format_args!("{warning}"));
         }
         if only.is_none() {
             self.warn_of_unread_settings(config.files())?;
@@ -228,12 +229,12 @@ impl SourceArgs {
     /// # Errors
     ///
     /// As [`sources`](Self::sources).
-    pub(crate) fn listener(
+    pub(crate) fn listener_config(
         &self,
         config: &ConfigArgs,
         to: Option<&Path>,
     ) -> Result<Config, CommandError> {
-        self.with_dead_letters(self.locations.listener(config, to)?)
+        self.with_dead_letters(self.locations.listener_config(config, to)?)
     }
 
     /// Returns the configuration with the dead-letter file of the option, if that names one.

@@ -129,22 +129,48 @@ fn settings_that_the_command_does_not_read_are_refused() {
     }
 }
 
-/// A variable that reaches no source is a warning. The environment is a layer of the destination, which has a
-/// warning of its own.
+/// A variable that reaches no source is a warning, once. The environment is a layer of the destination, which has
+/// warnings of its own, also if nothing is sent.
 #[test]
 fn a_variable_without_effect_is_warned_of() {
     let sandbox = sandbox();
     sandbox.file("to.toml", "strategy = 'log'\nlog.file = 'copy.jsonl'\nlog.sync = false\n");
-    for (options, strategy) in [(&["--to", "to.toml"][..], "log"), (&[], "noop")] {
-        let args = [&["listen", "--exit-at-end", "--from", "day.jsonl"][..], options].concat();
-        let mut command = sandbox.command(args);
-        command.env("GLANCE_NOTIFY__RABBIT__PASSWORD", "hunter2");
-        let warning = "`rabbit.password` (environment variable GLANCE_NOTIFY__RABBIT__PASSWORD) has no \
-                       effect because the strategy is";
-        let output = CommandOutput::from(command.output().unwrap());
-        let output = output.expect_message(0, &format!("{warning} `{strategy}`"));
-        assert_eq!(output.err.matches(warning).count(), 1, "{}", output.err);
+    let to = ["--to", "to.toml"];
+    for command in [&["listen", "--exit-at-end"][..], &["replay", "--dry-run"]] {
+        for (options, strategy) in [(&to[..], "log"), (&[], "noop")] {
+            let args = [command, &["--from", "day.jsonl"], options].concat();
+            let mut command = sandbox.command(args);
+            command.env("GLANCE_NOTIFY__RABBIT__PASSWORD", "hunter2");
+            command.env("GLANCE_NOTIFY__RABBIT__USR", "glance");
+            command.env("GLANCE_NOTIFY_REDACT", "strict");
+            let output = CommandOutput::from(command.output().unwrap());
+            let reason = format!("has no effect because the strategy is `{strategy}`");
+            let output = output.expect_message(0, &reason);
+            for warning in [
+                "`rabbit.password` (environment variable GLANCE_NOTIFY__RABBIT__PASSWORD) has",
+                "`rabbit.usr` (environment variable GLANCE_NOTIFY__RABBIT__USR) is ignored",
+                "the environment variable GLANCE_NOTIFY_REDACT is ignored",
+            ] {
+                assert_eq!(output.err.matches(warning).count(), 1, "{warning}: {}", output.err);
+            }
+        }
     }
+}
+
+/// A variable of the destination is no mistake of the listener, and one of the listener counts beside a destination.
+#[test]
+fn a_variable_counts_where_it_is_read() {
+    let sandbox = Sandbox::new();
+    sandbox.file("n.jsonl", format!("{TASK}poison\n"));
+    sandbox.file("to.toml", "strategy = 'log'\nlog.sync = false\n");
+    let args = ["listen", "--exit-at-end", "--from", "n.jsonl", "--to", "to.toml"];
+    let mut command = sandbox.command(args);
+    command.env("GLANCE_NOTIFY__LOG__FILE", "copy.jsonl");
+    command.env("GLANCE_NOTIFY__LISTENER__DEAD_LETTERS", "dead.jsonl");
+    let output = CommandOutput::from(command.output().unwrap());
+    let output = output.expect_message(0, "1 unreadable, 1 dead-lettered");
+    assert!(!output.err.contains("GLANCE_NOTIFY"), "{}", output.err);
+    assert_eq!((sandbox.lines_of("copy.jsonl"), sandbox.lines_of("dead.jsonl")), (1, 1));
 }
 
 /// The options select the same events as those of the questions, and JSON is the notification unchanged.

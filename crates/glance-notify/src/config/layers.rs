@@ -2,7 +2,7 @@
 //!
 //! Only this file reads the environment.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 
@@ -180,6 +180,25 @@ impl Layers {
         self.variables(std::env::vars_os())
     }
 
+    /// Adds those of this process's environment variables that set one of `keys`, which are keys and tables, and warns
+    /// about no others: another configuration has the environment as a layer too.
+    ///
+    /// # Errors
+    ///
+    /// As from [`environment`](Self::environment).
+    #[doc(hidden)]
+    pub fn environment_of(self, keys: &[&str]) -> Result<Self> {
+        let is_within = |key: &str| {
+            keys.iter()
+                .filter_map(|table| key.strip_prefix(*table))
+                .any(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let is_read = |name: &OsStr| {
+            name.to_str().and_then(key_of_variable).is_some_and(|key| is_within(&key))
+        };
+        self.variables(std::env::vars_os().filter(|(name, _)| is_read(name)))
+    }
+
     /// Adds `variables` in the way of [`environment`](Self::environment), for tests.
     ///
     /// # Errors
@@ -204,16 +223,15 @@ impl Layers {
     ) -> Result<Self> {
         for (name, value) in variables {
             let Some(name) = name.to_str() else { continue };
-            if !name.starts_with(Self::PREFIX) {
+            let Some(key) = key_of_variable(name) else {
                 self.options.warnings.extend(unused_keys::warning_of_variable(name));
                 self.conf_warnings.extend(unknown_options::warning_of_variable(name));
                 continue;
-            }
+            };
             let place = format!("environment variable {}", printable(name, NAME_CHARS));
             let Some(text) = value.to_str() else {
                 return Err(config_error(format!("{place}: the value is not valid UTF-8")));
             };
-            let key = name[Self::PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
             self.options.put_text(&key, text, &place)?;
         }
         Ok(self)
@@ -326,6 +344,12 @@ impl fmt::Debug for Layers {
             )
             .finish_non_exhaustive()
     }
+}
+
+/// Returns the key that an environment variable sets, unless it has another prefix.
+fn key_of_variable(name: &str) -> Option<String> {
+    let key = name.strip_prefix(Layers::PREFIX)?;
+    Some(key.to_ascii_lowercase().replace("__", "."))
 }
 
 /// How much of a variable's name an error shows, in characters.
