@@ -30,6 +30,7 @@ mod notification_json;
 mod notification_line;
 mod recent_ids;
 mod session;
+mod session_filter;
 mod source_args;
 mod summary;
 mod work_ledger;

@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::notification_handler::{HandlerJob, JobOutcome, NotificationHandler, SelectedDelivery};
 use super::recent_ids::ContentId;
+use super::session_filter::SessionFilter;
 use super::summary::{ListenEnd, ListenSummary};
 use super::work_ledger::WorkLedger;
 use crate::exit_status::CommandError;
@@ -28,9 +29,7 @@ use crate::terminal::{print_error, print_note, print_warning};
 
 /// The state of a running `listen`.
 pub(crate) struct ListenSession {
-    filter: EventFilter,
-    /// The number of images that the filter had before it learned any.
-    named_images: usize,
+    filter: SessionFilter,
     /// The regions of the sources, by name.
     regions: HashMap<String, Arc<str>>,
     handler: NotificationHandler,
@@ -84,8 +83,7 @@ impl ListenSession {
         let region =
             |source: &SourceConfig| Some((source.name().to_owned(), Arc::from(source.region()?)));
         Ok(Self {
-            named_images: filter.images.len(),
-            filter,
+            filter: SessionFilter::new(filter),
             regions: sources.iter().filter_map(region).collect(),
             handler,
             jobs: FuturesUnordered::new(),
@@ -205,7 +203,6 @@ impl ListenSession {
             if let Some(sequence) = delivery.sequence() {
                 self.ledger.gaps.add(sequence);
             }
-            learn(&mut self.filter, self.named_images, &record);
             if !self.filter.accepts(&record) {
                 self.ledger.counts.left_out += 1;
                 drop(delivery.ack());
@@ -397,16 +394,6 @@ fn has_ended(source: &SourceStats) -> bool {
     matches!(source.state, SourceState::Ended | SourceState::Closed)
 }
 
-/// Lets a filter learn from a record, and forgets the oldest id that it learned if there are too many.
-fn learn(filter: &mut EventFilter, named_images: usize, record: &EventRecord) {
-    filter.learn(record);
-    if filter.images.len() > named_images + MOST_LEARNED {
-        filter.images.remove(named_images);
-    }
-}
-
-/// The number of ids of images that a filter learns by their names. A stream has no end.
-const MOST_LEARNED: usize = 10_000;
 /// The number of deliveries that the session takes at once.
 const BATCH: usize = 500;
 /// The longest wait for a full batch of `--exec-batch`.
@@ -421,7 +408,6 @@ const GRACE: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use glance_notify::listen::DeadLetters;
-    use notify_archive::record::RecordReader;
     use notify_conformance::samples;
     use notify_conformance::source_script::{SourceFault, SourceScript};
     use tokio::time::{sleep, timeout};
@@ -473,25 +459,5 @@ mod tests {
         assert_eq!((counts.done, counts.failures, counts.copies), (1, 1, 0));
         assert_eq!(summary.shortfall, None);
         assert_eq!((script.acked().len(), script.unacked()), (1, 0));
-    }
-
-    /// A name that ever more images have does not fill the memory, and the names of the operator stay.
-    #[test]
-    fn a_filter_forgets_the_oldest_id_that_it_learned() {
-        let line = br#"{"message_id":"6b9d4b8a-0f7c-4d2c-9a4a-0a3f0e7d4c11","publisher_id":"h",
-            "event_type":"image.create","priority":"INFO","timestamp":"2026-11-24 12:00:00.123456",
-            "payload":{"id":"c80a1a6c-bd1f-41c5-90ee-81afedb1d58d","name":"debian-12"}}"#;
-        let mut record = RecordReader::new("north").read(line).unwrap();
-        let named = ["debian-11", "debian-12"].map(str::to_owned);
-        let mut filter = EventFilter { images: named.to_vec(), ..EventFilter::default() };
-        filter.images.extend((0..MOST_LEARNED - 1).map(|number| number.to_string()));
-        for id in ["newer", "newest", "newest"] {
-            record.subject = Some(id.into());
-            learn(&mut filter, named.len(), &record);
-        }
-        assert_eq!(filter.images.len(), named.len() + MOST_LEARNED);
-        // The filter learned 9 999 ids before, and forgot the first.
-        assert_eq!(filter.images[..3], ["debian-11", "debian-12", "1"]);
-        assert_eq!(filter.images[filter.images.len() - 2..], ["newer", "newest"]);
     }
 }
