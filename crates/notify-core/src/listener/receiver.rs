@@ -133,8 +133,8 @@ impl Listener {
     /// Hands every delivery to `handler`, in at most `concurrency` tasks at a time, until `stop`
     /// resolves or no delivery will come any more.
     ///
-    /// The handler settles the delivery. A handler that panics or forgets it has failed. After `stop`,
-    /// takes no more deliveries and gives the handlers the time `grace`; then aborts them and gives
+    /// The handler settles the delivery. A handler that panics or forgets it has failed. After `stop`, or
+    /// once no delivery will come any more, gives the handlers the time `grace`; then aborts them and gives
     /// their deliveries back. Returns the final account.
     ///
     /// # Errors
@@ -211,7 +211,11 @@ impl Listener {
                 },
             }
         }
+        let deadline = after(grace);
         let stats = self.close(grace).await;
+        // A handler that has settled its delivery may have more to do.
+        let finishing = async { while handlers.join_next().await.is_some() {} };
+        drop(timeout_at(deadline, finishing).await);
         handlers.abort_all();
         first_error.map_or(Ok(stats), Err)
     }

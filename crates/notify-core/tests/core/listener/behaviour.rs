@@ -409,6 +409,41 @@ async fn one_source_that_fails_stops_no_other() {
     assert_eq!(error.start().unwrap_err().kind(), ErrorKind::Config);
 }
 
+/// A handler that has settled its delivery ends its work within the grace period, after `stop` and at the end of the
+/// sources.
+#[tokio::test(start_paused = true)]
+async fn run_lets_its_handlers_end_their_work() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    for stops in [true, false] {
+        let script = SourceScript::default();
+        script.publish(samples::messages(0..3));
+        let stop = async move {
+            if stops {
+                sleep(Duration::from_millis(500)).await;
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
+        if !stops {
+            script.end();
+        }
+        let ended = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&ended);
+        let listener = listener(&script, DeadLetters::Discard, 20).start().unwrap();
+        let running = listener.run(4, Duration::from_secs(10), stop, move |delivery| {
+            let count = Arc::clone(&count);
+            async move {
+                delivery.ack().await.unwrap();
+                sleep(Duration::from_secs(1)).await;
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        assert_eq!(running.await.unwrap().total.acked, 3);
+        assert_eq!(ended.load(Ordering::SeqCst), 3, "stopped: {stops}");
+    }
+}
+
 /// `run` bounds its handlers, treats a panic as a failure, and ends with an account that balances.
 #[tokio::test(start_paused = true)]
 async fn run_bounds_its_handlers_and_survives_their_panics() {
