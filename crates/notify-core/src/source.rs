@@ -52,8 +52,7 @@ use crate::transport::Finding;
 ///
 /// # Examples
 ///
-/// A source that reads from a list in memory. The next session, after an error, hands over the same lines
-/// again unless they are acknowledged:
+/// A source that reads from a list in memory. It returns no error, so it has one session:
 ///
 /// ```
 /// use std::collections::VecDeque;
@@ -87,6 +86,9 @@ use crate::transport::Finding;
 ///     async fn receive(&mut self, credit: Credit) -> Result<Reception> {
 ///         if !std::mem::replace(&mut self.is_attached, true) {
 ///             return Ok(Reception::Attached);
+///         }
+///         if credit.room == 0 {
+///             return std::future::pending().await; // until a settlement makes room
 ///         }
 ///         let next = self.lines.iter().enumerate().skip(self.handed_over).take(credit.room);
 ///         let deliveries: Vec<_> = next
@@ -124,6 +126,11 @@ use crate::transport::Finding;
 /// assert!(matches!(source.receive(credit).await?, Reception::Attached));
 /// let Reception::Deliveries(deliveries) = source.receive(credit).await? else { panic!() };
 /// assert_eq!(deliveries.len(), 2);
+/// # let source = ListSource { lines: vec!["{}"; 201].into(), ..ListSource::default() };
+/// # let builder = notify_core::listener::Listener::builder(source, notify_core::listener::DeadLetters::Discard);
+/// # let mut listener = builder.start()?;
+/// # while listener.next_delivery().await?.is_some() {}
+/// # assert_eq!(listener.stats().total.received, 201);
 /// # Ok(())
 /// # }
 /// ```

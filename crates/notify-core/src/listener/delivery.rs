@@ -75,8 +75,8 @@ impl Delivery {
 
     /// Returns the message, redacted and in the encoding of this library; `None` if it is unreadable.
     ///
-    /// Its body is one line of JSON. Forward it with [`Notifier::resend`](crate::Notifier::resend) of
-    /// the [notification](Self::notification).
+    /// Its body is one line of JSON. Forward it with [`Notifier::resend_with`](crate::Notifier::resend_with) of
+    /// the [notification](Self::notification) and the [context](Self::context).
     pub fn message(&self) -> Option<&Message> {
         self.content.message.as_ref().ok()
     }

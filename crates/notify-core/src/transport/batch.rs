@@ -141,7 +141,8 @@ impl<'a> Batch<'a> {
     /// use notify_core::{Batch, Verdict};
     ///
     /// fn on_confirm(batch: &mut Batch<'_>, delivery_tag: u64) {
-    ///     let index = usize::try_from(delivery_tag).map_or(usize::MAX, |tag| tag - 1);
+    ///     let index = usize::try_from(delivery_tag).ok().and_then(|tag| tag.checked_sub(1));
+    ///     let index = index.unwrap_or(usize::MAX); // no message has it
     ///     if index < batch.messages().len() && !batch.is_settled(index) {
     ///         batch.settle(index, Verdict::Accept);
     ///     }
