@@ -66,9 +66,7 @@ pub fn start(config: &Config) -> Result<(Notifier, Worker)> {
 /// # fn main() {}
 /// ```
 pub fn builder(config: &Config) -> Result<NotifierBuilder> {
-    for warning in config.warnings() {
-        tracing::warn!("{warning}");
-    }
+    log_warnings(config);
     let destinations = config.destinations();
     let builders: Result<Vec<_>> =
         destinations.iter().map(|destination| destination_builder(destination.config())).collect();
@@ -82,7 +80,8 @@ impl Config {
     /// has one table `[[destination]]`, these are the settings of that destination, with its name and filter.
     ///
     /// It ignores the key `strategy` and the tables of strategies. A table of your own in the same file
-    /// is an unknown key: read the options of your transport from somewhere else.
+    /// is an unknown key: read the options of your transport from somewhere else. Logs the warnings about the
+    /// configuration, as [`builder`] does.
     ///
     /// # Errors
     ///
@@ -100,7 +99,15 @@ impl Config {
     /// }
     /// ```
     pub fn builder_for(&self, transport: impl Transport + 'static) -> Result<NotifierBuilder> {
+        log_warnings(self);
         builder_on(only_destination(self)?, Box::new(transport))
+    }
+}
+
+/// Logs the warnings about a configuration.
+fn log_warnings(config: &Config) {
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
     }
 }
 

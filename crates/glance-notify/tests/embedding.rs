@@ -48,6 +48,27 @@ async fn d13_the_facade_has_every_type_of_the_contract() {
     drop(worker);
 }
 
+/// The warnings about a configuration are logged beside a transport of the program's own too.
+#[test]
+fn a_transport_of_ones_own_hides_no_warning() {
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+    struct Warnings(std::sync::mpsc::Sender<tracing::Level>);
+    impl<S: tracing::Subscriber> Layer<S> for Warnings {
+        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+            self.0.send(*event.metadata().level()).unwrap();
+        }
+    }
+    let variables = [("GLANCE_NOTIFY_QUEUE__OVERFLOW".into(), "drop_oldest".into())];
+    let config = Layers::new().variables(variables).unwrap().build().unwrap();
+    let (sender, levels) = std::sync::mpsc::channel();
+    let subscriber = tracing_subscriber::registry().with(Warnings(sender));
+    tracing::subscriber::with_default(subscriber, || {
+        drop(config.builder_for(AcceptingTransport).unwrap());
+    });
+    assert_eq!(levels.try_iter().collect::<Vec<_>>(), [tracing::Level::WARN]);
+}
+
 /// A transport of the program's own gets the settings of the operator.
 #[test]
 fn a_transport_of_ones_own_takes_the_configuration() {
