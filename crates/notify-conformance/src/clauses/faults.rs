@@ -95,8 +95,13 @@ pub async fn a_stalled_send_can_be_dropped<H: Harness>() {
     deliver(transport.as_mut(), &messages[..10]).await;
     harness.stall().await;
     let stalled = send_once(transport.as_mut(), &messages[10..]);
-    let stalled = tokio::time::timeout(Duration::from_millis(500), stalled).await;
-    assert!(stalled.is_err(), "`send` returned although the destination does not answer");
+    // A transport with a shorter deadline of its own reports an error, and accepts nothing.
+    if let Ok(report) = tokio::time::timeout(Duration::from_millis(500), stalled).await {
+        assert!(
+            report.result.is_err() && report.accepted().is_empty(),
+            "`send` accepted messages although the destination does not answer"
+        );
+    }
     harness.resume().await;
     let mut report = deliver(transport.as_mut(), &messages[10..]).await;
     report.may_be_repeated.fill(true);
