@@ -27,13 +27,13 @@ use glance_notify::codec::Context;
 use glance_notify::event::{DeletedImage, ImageSend, Priority};
 use glance_notify::pipeline::Stats;
 use glance_notify::time::OffsetDateTime;
-use glance_notify::uuid::Uuid;
 use glance_notify::{Config, Event, Image, ImageStatus, Notification, Notifier, Payload};
 use http_body::{Frame, SizeHint};
 use rusqlite::Connection;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
+use uuid::Uuid; // with the feature `v4`
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -103,7 +103,7 @@ impl App {
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/images", post(create))
-        .route("/images/{id}", get(download).put(upload).delete(delete))
+        .route("/images/{id}", get(download).head(exists).put(upload).delete(delete))
         .with_state(app)
 }
 
@@ -141,10 +141,13 @@ async fn create(
     let id = image.id.to_string();
     let row = (id.clone(), name);
     let permit = app.notifier.reserve(16 * 1024).await.or(Err(StatusCode::SERVICE_UNAVAILABLE))?;
-    app.with_store(move |store| store.execute("INSERT INTO images VALUES (?1, ?2, NULL)", row))
-        .await?;
     let event = Event::ImageCreate(image.into());
-    permit.emit_with(&event, &context).or(Err(StatusCode::INTERNAL_SERVER_ERROR))?;
+    app.with_store(move |store| {
+        store.execute("INSERT INTO images VALUES (?1, ?2, NULL)", row)?;
+        drop(permit.emit_with(&event, &context)); // here, because the client may be gone
+        Ok(())
+    })
+    .await?;
     Ok(id)
 }
 
@@ -181,6 +184,15 @@ async fn upload(
     app.notifier.emit(&Event::ImageUpload(image.clone().into()));
     app.notifier.emit(&Event::ImageActivate(image.into()));
     Ok(())
+}
+
+/// Answers `HEAD`, which sends no data.
+async fn exists(State(app): State<App>, Path(id): Path<Uuid>) -> Result<(), StatusCode> {
+    let query = "SELECT count(data) FROM images WHERE id = ?1";
+    let count: u64 = app
+        .with_store(move |store| store.query_row(query, [id.to_string()], |row| row.get(0)))
+        .await?;
+    if count == 0 { Err(StatusCode::NOT_FOUND) } else { Ok(()) }
 }
 
 /// Sends the data of an image, and counts the bytes.

@@ -62,6 +62,46 @@ async fn every_request_emits_its_events() {
     );
 }
 
+/// A request for the head of an image sends no data, so it emits nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_emits_nothing() {
+    let (app, recorder) = recorded_service();
+    let (_, id) = call(&app, "POST", "/images", "debian").await;
+    let path = format!("/images/{}", String::from_utf8(id).unwrap());
+    assert_eq!(call(&app, "HEAD", &path, "").await.0, StatusCode::NOT_FOUND);
+    call(&app, "PUT", &path, vec![7; 200_000]).await;
+    emitted(&recorder);
+    assert_eq!(call(&app, "HEAD", &path, "").await.0, StatusCode::OK);
+    assert_eq!(emitted(&recorder), []);
+}
+
+/// An image that is created after its client has gone is reported.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_hides_no_image() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("images.db");
+    let (notifier, recorder) = recorder();
+    let app = App::new(notifier, Connection::open(&database).unwrap()).unwrap();
+    let other = Connection::open(&database).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let request = tokio::spawn(async move { call(&app, "POST", "/images", "debian").await });
+    // The request waits for the other connection, and its handler is dropped, as a server does.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    request.abort();
+    assert!(request.await.unwrap_err().is_cancelled());
+    other.execute_batch("COMMIT").unwrap();
+    let waited = tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            let events = emitted(&recorder);
+            if !events.is_empty() {
+                return events;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert_eq!(waited.await.unwrap(), [(EventType::ImageCreate, Priority::Info)]);
+}
+
 /// A name that may not fit the notification's permit creates no image.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_name_creates_no_image() {
