@@ -124,8 +124,7 @@ pub(crate) enum LimitedQueues<'a> {
     One(&'a str),
 }
 
-/// Returns the command that limits queues: to 1 GiB each if they reject publishes, and to 100 MiB if nothing
-/// reads them and they drop the oldest messages.
+/// Returns the command that limits queues to [`QUEUE_BYTES`] each.
 pub(crate) fn limit_command(
     virtual_host: &str,
     queues: LimitedQueues<'_>,
@@ -146,16 +145,14 @@ pub(crate) fn limit_command(
         }
     };
     let queues = quoted(&queues);
-    let (effect, rules) = match policy {
-        OverflowPolicy::Reject => {
-            ("reject", "\"max-length-bytes\":1073741824,\"overflow\":\"reject-publish\"")
-        }
+    let (effect, overflow) = match policy {
+        OverflowPolicy::Reject => ("reject", ",\"overflow\":\"reject-publish\""),
         #[cfg(feature = "source")]
-        OverflowPolicy::DropOldest => ("unread", "\"max-length-bytes\":104857600"),
+        OverflowPolicy::DropOldest => ("unread", ""),
     };
     format!(
-        "`rabbitmqctl set_policy -p {virtual_host} {effect}-{subject} {queues} '{{{rules}}}' \
-         --apply-to queues`"
+        "`rabbitmqctl set_policy -p {virtual_host} {effect}-{subject} {queues} \
+         '{{\"max-length-bytes\":{QUEUE_BYTES}{overflow}}}' --apply-to queues`"
     )
 }
 
@@ -176,6 +173,9 @@ fn policy_subject(name: &str) -> String {
     subject
 }
 
+/// The bytes of a queue with a limit. The documents set the same policies with the same number: a policy replaces
+/// another one of its name, and a smaller number would make the broker drop messages at once.
+const QUEUE_BYTES: u64 = 1024 * 1024 * 1024;
 /// The time between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// The time for one queue.
@@ -192,6 +192,20 @@ mod tests {
         let command = limit_command("it's", queues, OverflowPolicy::Reject);
         assert!(command.contains(r"-p 'it'\''s' reject-a.b%2B%27c "), "{command}");
         assert!(command.contains(r" '^a\.b\+'\''c\.(info|warn|error)$' "), "{command}");
+    }
+
+    /// The command for a queue without a reader is the documented one: a smaller limit of the same name would make
+    /// the broker drop messages.
+    #[cfg(feature = "source")]
+    #[test]
+    fn the_command_has_the_documented_limit() {
+        let document = include_str!("../../../docs/listening.md").replace("\\\n    ", "");
+        for topic in ["notifications", "versioned_notifications"] {
+            let queues = LimitedQueues::OfTopic(topic);
+            let command = limit_command("openstack", queues, OverflowPolicy::DropOldest);
+            let command = command.trim_matches('`').replace("-p 'openstack'", "-p openstack");
+            assert!(document.contains(&command), "{command}");
+        }
     }
 
     /// The commands for different queues name different policies, so that none replaces another.

@@ -68,6 +68,10 @@ pub(super) fn queue_findings(
             Some(bound) => {
                 format!("{messages} messages and no consumer: start one; {bound} bounds the queue")
             }
+            // Without the management API, a policy in force is invisible.
+            None if snapshot.is_none() => {
+                advice + ", unless a policy bounds it already: `--management` shows"
+            }
             None => advice,
         };
         problems.push(advice + &growth);
@@ -138,6 +142,8 @@ mod tests {
             assert_eq!(is_good, role == QueueRole::Stream, "{text}");
             assert!(text.contains(expected), "{text}");
             assert!(role == QueueRole::Other || !text.contains("set_policy"), "{text}");
+            let proviso = "`, unless a policy bounds it already: `--management` shows";
+            assert_eq!(text.ends_with(proviso), role == QueueRole::Other, "{text}");
         }
     }
 }
