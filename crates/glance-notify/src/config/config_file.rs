@@ -142,6 +142,17 @@ mod tests {
             ("rabbit.url = 'amqp://u:p@h'", 0o604, true),
             ("rabbit.password = 'x'", 0o640, false),
             ("rabbit.password_file = '/x'", 0o644, false),
+            // A user alone is no secret; a malformed URL may hold a password anywhere.
+            ("rabbit.url = 'amqp://u@h/v'", 0o644, false),
+            ("rabbit.url = 'amqp://u@h,u@g/v'", 0o644, false),
+            ("[[source]]\nurl = 'amqp://u@h,g/v'\npassword_file = '/x'", 0o644, false),
+            ("[[source]]\nurl = 'amqp://u:p@h,g/v'", 0o644, true),
+            ("rabbit.url = 'amqp://u@h,u:p@g/v'", 0o644, true),
+            ("rabbit.url = 'amqp://u:@h/v'", 0o644, true),
+            ("rabbit.url = 'amqp://u@h/v?password=p'", 0o644, true),
+            ("rabbit.url = 'amqp://u p@h/v'", 0o644, true),
+            ("rabbit.url = 'amqp://u/p@h/v'", 0o644, true),
+            ("rabbit.url = 'amqp:/u@h/v'", 0o644, true),
         ] {
             std::fs::write(&path, text).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();

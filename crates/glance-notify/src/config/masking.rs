@@ -5,9 +5,19 @@
 use notify_core::redact::Redact;
 use serde_json::Value;
 
-/// Returns `true` if [`masked`] hides the value at `key`, wholly or in part.
+/// Returns `true` if [`masked`] hides the value at `key`, wholly or in part, and more than a URL's user.
 pub(super) fn is_secret(key: &str, value: &Value) -> bool {
-    masked(key, value) != *value
+    match value {
+        Value::String(text) => {
+            let text = Value::from(without_user(text));
+            masked(key, &text) != text
+        }
+        Value::Array(items) => items.iter().any(|item| is_secret(key, item)),
+        Value::Object(table) => {
+            table.iter().any(|(name, value)| is_secret(&format!("{key}.{name}"), value))
+        }
+        value => masked(key, value) != *value,
+    }
 }
 
 /// Returns the value at `key` in a form that is safe to show.
@@ -35,6 +45,18 @@ pub(super) fn masked(key: &str, value: &Value) -> Value {
         }
         value => value.clone(),
     }
+}
+
+/// Returns a URL without its user, if the user has no password. Anything else stays as it is.
+fn without_user(url: &str) -> String {
+    let without = || {
+        let (scheme, rest) = url.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let (user, _) = authority.rsplit_once('@')?;
+        let is_name = !user.contains(|c: char| c == ':' || c.is_whitespace());
+        is_name.then(|| format!("{scheme}://{}", &rest[user.len() + 1..]))
+    };
+    without().unwrap_or_else(|| url.to_owned())
 }
 
 /// Returns `true` if `url` has no credentials, or only the mask in their place.
