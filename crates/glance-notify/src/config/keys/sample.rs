@@ -79,6 +79,7 @@ fn example(key: &ConfigKey) -> &'static str {
         "queue" | "pool" => "\"audit\"",
         "consume" => "[\"notifications.info\"]",
         "checkpoint" => "\"/var/lib/glance-notify/position\"",
+        "management_url" => "\"https://monitor:password@broker.example.org:15671\"",
         "url" => "\"amqp://user:password@broker.example.org:5672\"",
         "user" => "\"glance\"",
         "password" => "\"secret\"",
@@ -164,6 +165,56 @@ mod tests {
             count += 1;
         }
         assert_eq!(count, ConfigKey::all().count());
+    }
+
+    /// Each strategy and each source accepts the values that the sample shows for its keys.
+    #[cfg(all(
+        feature = "listen",
+        feature = "log",
+        feature = "qpid",
+        feature = "rabbit",
+        feature = "tls"
+    ))]
+    #[test]
+    fn every_value_of_the_sample_is_accepted() {
+        for key in ConfigKey::all() {
+            let mut lines = Vec::new();
+            add_key(&mut lines, key, "noop");
+            let line = lines.last().unwrap().trim_start_matches("# ");
+            // The other keys that this one needs.
+            let needed = match key.name {
+                "log.file" | "source.file" | "source.url" => "",
+                name if name.starts_with("log.") => "file = 'a'",
+                "source.checkpoint" | "source.start" | "source.form" => "file = 'a'",
+                "source.queue_type" => "host = 'localhost'\nqueue = 'a'",
+                "source.max_age" => "host = 'localhost'\nqueue = 'a'\nqueue_type = 'stream'",
+                "source.durable" => "host = 'localhost'\npool = 'a'",
+                name if name.starts_with("source.") => "host = 'localhost'",
+                name => match name.split_once('.').map_or("", |(_, name)| name) {
+                    "user" => "password = 'p'",
+                    "password" | "password_file" => "user = 'u'",
+                    "sasl_mechanism" => "user = 'u'\npassword = 'p'",
+                    "ca_file" => "url = 'amqps://u:p@localhost'",
+                    "cert_file" => "url = 'amqps://u:p@localhost'\nkey_file = 'k'",
+                    "key_file" => "url = 'amqps://u:p@localhost'\ncert_file = 'c'",
+                    _ => "",
+                },
+            };
+            let accepted = match key.table() {
+                "source" => {
+                    let config: Config = format!("[[source]]\n{needed}\n{line}").parse().unwrap();
+                    config.sources().map(drop)
+                }
+                table @ ("log" | "qpid" | "rabbit") => {
+                    let toml = format!("strategy = '{table}'\n[{table}]\n{needed}\n{line}");
+                    let config: Config = toml.parse().unwrap();
+                    crate::transport::open(&config).map(drop)
+                }
+                // `every_key_of_the_sample_can_be_set` reads them.
+                _ => Ok(()),
+            };
+            accepted.unwrap_or_else(|error| panic!("`{line}`: {error:#}"));
+        }
     }
 
     /// Of every strategy the sample works as it is, and sets nothing else.
