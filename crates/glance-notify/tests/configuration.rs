@@ -158,6 +158,18 @@ fn every_documented_row_is_the_description_of_its_key() {
     }
 }
 
+/// Every description says all by itself: `config explain` and the sample show it without the page around it.
+#[test]
+fn every_description_stands_alone() {
+    for key in ConfigKey::all() {
+        let text = format!("{}. {}", key.default, key.meaning);
+        for outside in ["see below", "below.", "the next two", "that file is", "they take"] {
+            assert!(!text.contains(outside), "{}: {text}", key.name);
+        }
+        assert!(!key.meaning.is_empty(), "{}", key.name);
+    }
+}
+
 /// Returns whether a cell of a table names the kind of a value.
 fn is_kind(cell: &str) -> bool {
     ConfigKey::all().any(|key| key.kind.name() == cell.trim())

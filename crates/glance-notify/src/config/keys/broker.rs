@@ -22,7 +22,7 @@ pub(super) const fn host(name: &'static str) -> ConfigKey {
 
 /// The port.
 pub(super) const fn port(name: &'static str) -> ConfigKey {
-    key(name, KeyKind::Number, "`5672`", "Its port.")
+    key(name, KeyKind::Number, "`5672`", "The port of `host`.")
 }
 
 /// The file with the password.

@@ -33,7 +33,13 @@ pub(super) const TOP: &[ConfigKey] = &[
         "`secrets` masks values under secret-looking keys, and credentials and signatures in \
          URLs. `strict` also masks every scalar of `task_input`. `off` masks nothing.",
     ),
-    key("compat", KeyKind::Word, "none", "`openstack` applies the presets below."),
+    key(
+        "compat",
+        KeyKind::Word,
+        "none",
+        "`openstack` presets `payloads`, `rabbit.durable`, `rabbit.envelope`, `qpid.envelope` and \
+         `qpid.node` for OpenStack's consumers.",
+    ),
     key("log_file", KeyKind::Path, "none", "The same as `log.file`."),
 ];
 
@@ -49,7 +55,7 @@ pub(super) const QUEUE: &[ConfigKey] = &[
         "queue.max_bytes",
         KeyKind::Bytes,
         "`67108864`",
-        "The largest memory that they take: their bodies and contexts, and 256 bytes of \
+        "The largest memory that pending messages take: their bodies and contexts, and 256 bytes of \
          bookkeeping for each. At least enough for one message of the largest size.",
     ),
     key(

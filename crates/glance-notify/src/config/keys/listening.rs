@@ -37,7 +37,8 @@ pub(super) const LISTENER: &[ConfigKey] = &[
         "listener.max_dead_letter_bytes",
         KeyKind::Bytes,
         "`67108864`",
-        "The size at which that file is full. Reading then pauses until you move the file away.",
+        "The size at which the file of dead letters is full. Reading then pauses until you move the \
+         file away.",
     ),
 ];
 
@@ -105,7 +106,7 @@ pub(super) const SOURCE: &[ConfigKey] = &[
         KeyKind::Text,
         "none",
         "The name of a durable tap, whose queue `glance-notify.NAME` keeps messages while nothing reads it. \
-         Without it and the next two keys, the tap is temporary.",
+         Without it, `pool` and `consume`, the tap is temporary.",
     ),
     key("source.pool", KeyKind::Text, "none", "The name of a pool of oslo.messaging to join."),
     key(

@@ -8,8 +8,8 @@ pub(super) const QPID: &[ConfigKey] = &[
     broker::url("qpid.url"),
     broker::host("qpid.host"),
     broker::port("qpid.port"),
-    key("qpid.user", KeyKind::Text, "none", ""),
-    key("qpid.password", KeyKind::Text, "none", ""),
+    key("qpid.user", KeyKind::Text, "none", "The user."),
+    key("qpid.password", KeyKind::Text, "none", "The password."),
     broker::password_file("qpid.password_file"),
     key(
         "qpid.virtual_host",
@@ -23,9 +23,10 @@ pub(super) const QPID: &[ConfigKey] = &[
     key(
         "qpid.sasl_mechanism",
         KeyKind::WordList,
-        "see below",
+        "depends on the login",
         "`\"PLAIN\"`, `\"ANONYMOUS\"` or `\"EXTERNAL\"`. Order a list by preference: the \
-         transport uses the first that the broker offers.",
+         transport uses the first that the broker offers. The default is PLAIN with a user, EXTERNAL \
+         with a certificate and no user, and else ANONYMOUS.",
     ),
     key(
         "qpid.node",
@@ -49,7 +50,12 @@ pub(super) const QPID: &[ConfigKey] = &[
         "the dialect's",
         "A target address of your own, with `{exchange}`, `{topic}` and `{priority}` in it.",
     ),
-    key("qpid.exchange", KeyKind::Text, "`\"glance\"`", ""),
+    key(
+        "qpid.exchange",
+        KeyKind::Text,
+        "`\"glance\"`",
+        "The exchange of `node = \"topic\"`.",
+    ),
     key(
         "qpid.topic",
         KeyKind::Text,
