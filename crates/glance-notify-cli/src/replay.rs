@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use clap::ArgGroup;
 use glance_notify::listen::{
     LineSource, Listener, ListenerBuilder, SourceConfig, builder_of, check_checkpoints,
     dead_letters, listener_config,
@@ -28,6 +29,10 @@ use crate::settings::ConfigArgs;
 /// `--from` may also be the directory of an archive. Receivers drop copies by the ids, so you may replay too
 /// much. With `--checkpoint`, a replay of a file that was interrupted continues where it was.
 #[derive(clap::Args)]
+#[command(group = ArgGroup::new("replay-choice")
+    .args(["to", "dry_run"])
+    .required(true)
+    .multiple(true))]
 pub(crate) struct ReplayArgs {
     #[command(flatten)]
     sources: SourceArgs,
@@ -36,7 +41,7 @@ pub(crate) struct ReplayArgs {
     selection: SelectionArgs,
 
     /// Configuration of the destination.
-    #[arg(long, value_name = "CONFIG", required_unless_present = "dry_run")]
+    #[arg(long, value_name = "CONFIG")]
     to: Option<PathBuf>,
 
     /// Send at most this many notifications per second.

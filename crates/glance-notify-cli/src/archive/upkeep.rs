@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::ArgGroup;
 use glance_notify::time::{Duration, OffsetDateTime};
 use glance_notify::transport::printable;
 use glance_notify_cli::json_output::write_json;
@@ -40,13 +41,16 @@ pub(super) struct VerifyArgs {
 /// Remove whole files by age or size, the oldest first. By age, a file stays while it has notifications that
 /// were received within the age. By size, the newest file always stays.
 #[derive(clap::Args)]
+#[command(group = ArgGroup::new("retain-choice")
+    .args(["max_days", "max_bytes"])
+    .required(true)
+    .multiple(true))]
 pub(super) struct RetainArgs {
     #[command(flatten)]
     dir: ArchiveDir,
 
     /// Remove months that ended at least this many days ago.
-    #[arg(long, value_name = "DAYS", required_unless_present = "max_bytes")]
-    #[arg(value_parser = number_in(0..=u32::MAX))]
+    #[arg(long, value_name = "DAYS", value_parser = number_in(0..=u32::MAX))]
     max_days: Option<u32>,
 
     /// Remove the oldest months until all files together have at most this many bytes.

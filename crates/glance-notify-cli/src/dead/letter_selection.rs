@@ -18,9 +18,10 @@ pub(super) struct LetterId(String);
 
 /// The options that choose letters.
 #[derive(clap::Args)]
+#[group(required = true)]
 pub(super) struct LetterSelection {
     /// Letters: the id that `dead ls` shows, or the `message_id`.
-    #[arg(value_name = "ID", required_unless_present = "all", value_parser = parse_reference)]
+    #[arg(value_name = "ID", value_parser = parse_reference)]
     ids: Vec<String>,
 
     /// All letters.
