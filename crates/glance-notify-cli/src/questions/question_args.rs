@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use notify_archive::question::{Calendar, EventFilter, ProjectNames};
 
 use super::selection_args::SelectionArgs;
@@ -37,6 +39,20 @@ pub(crate) enum AnswerFormat {
 }
 
 impl AnswerFormat {
+    /// Hides `raw` from the help and the completions of `-o`, for a report, which consists of numbers.
+    ///
+    /// The parser still reads the word, so that the error can name `search -o raw`.
+    pub(super) fn without_raw(output: clap::Arg) -> clap::Arg {
+        let formats = Self::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let formats = formats.map(|format| {
+            let is_raw = format.get_name() == "raw";
+            format.hide(is_raw)
+        });
+        let parser = PossibleValuesParser::new(formats);
+        let parser = parser.try_map(|name| <Self as ValueEnum>::from_str(&name, false));
+        output.help("Form of the answer").value_parser(parser)
+    }
+
     /// Returns whether the answer on standard output holds its notes and its coverage.
     pub(super) fn has_notes(self) -> bool {
         matches!(self, Self::Text | Self::Json)

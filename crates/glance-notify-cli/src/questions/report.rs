@@ -41,6 +41,7 @@ enum ReportCommand {
 /// Uploads, imports and tasks without an outcome, and images that wait for the scrubber, each with the
 /// place to look at next. No outcome means that no event tells one, not that something failed.
 #[derive(clap::Args)]
+#[command(mut_arg("output", AnswerFormat::without_raw))]
 struct StuckArgs {
     #[command(flatten)]
     question: QuestionArgs,
@@ -65,6 +66,7 @@ struct StorageArgs {
 }
 
 #[derive(clap::Args)]
+#[command(mut_arg("output", AnswerFormat::without_raw))]
 struct UsageArgs {
     #[command(flatten)]
     question: QuestionArgs,

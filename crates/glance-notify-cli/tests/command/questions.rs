@@ -308,6 +308,18 @@ fn every_report_has_every_grouping() {
     }
 }
 
+/// The help of a report offers the forms that a report has.
+#[test]
+fn the_help_of_a_report_offers_no_raw_form() {
+    for report in ["stuck", "transfers", "storage", "failures", "deletions", "activity"] {
+        let help = Sandbox::new().run(["report", report, "--help"]).expect(0).out;
+        assert!(help.contains("- csv:") && !help.contains("- raw:"), "{help}");
+        assert!(!help.contains("`raw`"), "{help}");
+    }
+    let help = Sandbox::new().run(["search", "--help"]).expect(0).out;
+    assert!(help.contains("- csv:") && help.contains("- raw:"), "{help}");
+}
+
 /// A baseline adds the images that are older than the first event.
 #[test]
 fn report_storage_uses_the_baseline() {
