@@ -90,7 +90,7 @@ enum CliCommand {
 impl Cli {
     /// Returns the parser of the command line, whose `--help` shows examples and exit codes.
     pub(crate) fn parser() -> clap::Command {
-        help::with_examples(Self::command())
+        help::with_examples(without_configuration(Self::command()))
     }
 
     /// Runs the subcommand.
@@ -179,6 +179,37 @@ impl ConsoleArgs {
     }
 }
 
+/// Hides `-c` and `--set` from the help of the subcommands that read no configuration. They still parse them, so that
+/// the error can say which to leave out.
+fn without_configuration(command: clap::Command) -> clap::Command {
+    let is_option = |arg: &&clap::Arg| ["config", "settings"].contains(&arg.get_id().as_str());
+    let options = command.get_arguments().filter(is_option);
+    let hidden: Vec<_> = options.map(|option| option.clone().hide(true)).collect();
+    command.mut_subcommands(|subcommand| {
+        if subcommand.get_name() == "archive" {
+            // Without a subcommand, the service reads it.
+            return subcommand.mut_subcommands(|subcommand| subcommand.args(hidden.iter().cloned()));
+        }
+        if WITHOUT_CONFIGURATION.contains(&subcommand.get_name()) {
+            return subcommand.args(hidden.iter().cloned());
+        }
+        subcommand
+    })
+}
+
+/// The names of the subcommands for which [`CliCommand::reads_configuration`] is false, beside those of `archive`.
+const WITHOUT_CONFIGURATION: [&str; 10] = [
+    "completions",
+    "config",
+    "demo",
+    "man",
+    "report",
+    "schema",
+    "search",
+    "timeline",
+    "validate",
+    "who",
+];
 /// The text of `--version`: the version, and the features that the build includes.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let features = glance_notify::transport::FEATURES.join(", ");

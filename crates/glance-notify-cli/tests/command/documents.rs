@@ -54,6 +54,31 @@ fn every_help_has_two_or_three_valid_examples() {
     assert!(checked > 40, "{checked} command lines found");
 }
 
+/// The help shows `-c` and `--set` only where they have an effect.
+#[test]
+fn the_help_offers_a_configuration_to_its_readers_alone() {
+    let without = [
+        "archive ",
+        "completions",
+        "config",
+        "demo",
+        "man",
+        "report",
+        "schema",
+        "search",
+        "timeline",
+        "validate",
+        "who",
+    ];
+    for (path, help) in help_pages() {
+        let reads = !without.iter().any(|name| path.starts_with(name));
+        for option in ["--config <FILE>", "--set <KEY=VALUE>"] {
+            assert_eq!(help.contains(option), reads, "{path}: {help}");
+        }
+        assert!(help.contains("--color"), "{path}: {help}");
+    }
+}
+
 /// The README of the crate names every subcommand.
 #[test]
 fn the_readme_names_every_subcommand() {
