@@ -9,7 +9,7 @@ use notify_archive::question::read_catalogue;
 use super::archive_dir::ArchiveDir;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::{InputSource, read_error};
-use crate::terminal::print_note;
+use crate::terminal::{counted, print_note};
 
 /// Store the catalogue of images, as Glance's API lists it, so that `report storage` knows the images that
 /// are older than the archive. It replaces the catalogue that was stored before.
@@ -36,6 +36,7 @@ pub(super) fn run(args: &BaselineArgs) -> Result<ExitStatus, CommandError> {
         CommandError::new(ExitStatus::InvalidInput, format!("`{name}`: {expected}"))
     })?;
     ArchiveWriter::open(&args.dir.archive)?.set_baseline(&images)?;
-    print_note(format_args!("{} images stored as the baseline", images.len()));
+    let stored = counted(images.len() as u64, "image");
+    print_note(format_args!("{stored} stored as the baseline"));
     Ok(ExitStatus::Success)
 }

@@ -13,7 +13,7 @@ use super::archive_dir::ArchiveDir;
 use crate::arguments::number_in;
 use crate::exit_status::{CommandError, ExitStatus};
 use crate::output_format::TextOrJson;
-use crate::terminal::{print_note, write_stdout};
+use crate::terminal::{counted, print_note, write_stdout};
 
 /// Copy the archive to a new directory, while a writer goes on. The copy is an archive: to restore it, use
 /// its directory.
@@ -62,7 +62,7 @@ pub(super) struct RetainArgs {
 pub(super) fn backup(args: &BackupArgs) -> Result<ExitStatus, CommandError> {
     Archive::open(&args.dir.archive)?.backup(&args.to)?;
     let copied = Archive::open(&args.to)?.counts()?;
-    print_note(format_args!("copied {} notifications", copied.0 + copied.1));
+    print_note(format_args!("copied {}", counted(copied.0 + copied.1, "notification")));
     Ok(ExitStatus::Success)
 }
 
@@ -79,13 +79,13 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitStatus, CommandError> {
         }
         writeln!(
             out,
-            "{} files, {} notifications, {} erased, {} with a reused id, {} unreadable messages, {} problems",
-            report.files,
-            report.events,
+            "{}, {}, {} erased, {} with a reused id, {}, {}",
+            counted(report.files, "file"),
+            counted(report.events, "notification"),
             report.erased,
             report.reused,
-            report.unreadable,
-            report.problems.len()
+            counted(report.unreadable, "unreadable message"),
+            counted(report.problems.len() as u64, "problem")
         )
     })?;
     let is_good = report.problems.is_empty();
@@ -103,6 +103,6 @@ pub(super) fn retain(args: &RetainArgs) -> Result<ExitStatus, CommandError> {
     for name in &removed {
         print_note(format_args!("removed {name}"));
     }
-    print_note(format_args!("{} files removed", removed.len()));
+    print_note(format_args!("{} removed", counted(removed.len() as u64, "file")));
     Ok(ExitStatus::Success)
 }

@@ -240,6 +240,19 @@ fn upkeep_keeps_its_word() {
     archive(&sandbox, "retain", &[]).expect(2);
 }
 
+/// One of a kind is in the singular.
+#[test]
+fn one_notification_is_counted_in_the_singular() {
+    let sandbox = Sandbox::new();
+    sandbox.file("one.jsonl", DAY.lines().next().unwrap());
+    archive(&sandbox, "import", &["one.jsonl"]).expect(0);
+    let copied = archive(&sandbox, "backup", &["b"]).expect(0).err;
+    assert!(copied.contains("copied 1 notification\n"), "{copied}");
+    let verified = archive(&sandbox, "verify", &[]).expect(0).out;
+    assert!(verified.contains("1 file, 1 notification, 0 erased"), "{verified}");
+    assert!(verified.contains("0 unreadable messages, 0 problems"), "{verified}");
+}
+
 /// The stored baseline completes the report of storage.
 #[test]
 fn the_baseline_is_stored() {

@@ -30,7 +30,7 @@ use crate::exit_status::{CommandError, ExitStatus};
 use crate::input_source::display_path;
 use crate::runtime;
 use crate::signals::StopSignals;
-use crate::terminal::{print_note, print_warning};
+use crate::terminal::{counted, print_note, print_warning};
 
 /// The options of the service.
 #[derive(clap::Args)]
@@ -121,8 +121,8 @@ async fn fill(
     let service = ArchiveService::new(listener, writer, options)?;
     let monitor = service.monitor();
     print_note(format_args!(
-        "archiving {} sources to {}, metrics on http://{}/metrics",
-        sources.len(),
+        "archiving {} to {}, metrics on http://{}/metrics",
+        counted(sources.len() as u64, "source"),
         display_path(directory),
         server.address()
     ));
