@@ -40,12 +40,12 @@ pub(crate) struct ConsoleArgs {
     #[arg(short, long, global = true)]
     quiet: bool,
 
-    /// Colours of states and priorities.
+    /// Colours of states and priorities: auto, always or never.
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
     #[arg(hide_possible_values = true)]
     color: ColorChoice,
 
-    /// Form of messages and of the log on standard error.
+    /// Form of messages and of the log on standard error: text or json.
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t)]
     #[arg(hide_possible_values = true)]
     log_format: LogFormat,

@@ -54,7 +54,7 @@ fn every_help_has_two_or_three_valid_examples() {
     assert!(checked > 40, "{checked} command lines found");
 }
 
-/// The help shows `-c` and `--set` only where they have an effect.
+/// The help shows `-c` and `--set` only where they have an effect, and the values of options that all have.
 #[test]
 fn the_help_offers_a_configuration_to_its_readers_alone() {
     let without = [
@@ -75,7 +75,10 @@ fn the_help_offers_a_configuration_to_its_readers_alone() {
         for option in ["--config <FILE>", "--set <KEY=VALUE>"] {
             assert_eq!(help.contains(option), reads, "{path}: {help}");
         }
-        assert!(help.contains("--color"), "{path}: {help}");
+        let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for values in ["priorities: auto, always or never", "standard error: text or json"] {
+            assert!(words.contains(values), "{path}: {help}");
+        }
     }
 }
 
