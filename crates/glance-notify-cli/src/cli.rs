@@ -188,7 +188,8 @@ fn without_configuration(command: clap::Command) -> clap::Command {
     command.mut_subcommands(|subcommand| {
         if subcommand.get_name() == "archive" {
             // Without a subcommand, the service reads it.
-            return subcommand.mut_subcommands(|subcommand| subcommand.args(hidden.iter().cloned()));
+            return subcommand
+                .mut_subcommands(|subcommand| subcommand.args(hidden.iter().cloned()));
         }
         if WITHOUT_CONFIGURATION.contains(&subcommand.get_name()) {
             return subcommand.args(hidden.iter().cloned());

@@ -50,12 +50,7 @@ pub(super) const QPID: &[ConfigKey] = &[
         "the dialect's",
         "A target address of your own, with `{exchange}`, `{topic}` and `{priority}` in it.",
     ),
-    key(
-        "qpid.exchange",
-        KeyKind::Text,
-        "`\"glance\"`",
-        "The exchange of `node = \"topic\"`.",
-    ),
+    key("qpid.exchange", KeyKind::Text, "`\"glance\"`", "The exchange of `node = \"topic\"`."),
     key(
         "qpid.topic",
         KeyKind::Text,
