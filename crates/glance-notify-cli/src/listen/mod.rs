@@ -113,7 +113,10 @@ pub(crate) fn run(args: &ListenArgs, config: &ConfigArgs) -> Result<ExitStatus, 
     });
     // A thread may wait for standard input that never comes.
     runtime.shutdown_background();
-    result?.print()
+    // Only a command that prints asks a question.
+    let is_question = args.exec.is_none() && args.to.is_none();
+    let if_nothing = if is_question { ExitStatus::NothingFound } else { ExitStatus::Success };
+    result?.print(if_nothing)
 }
 
 /// Refuses an archive, in which nothing arrives. Any other directory may hold files of a configuration.

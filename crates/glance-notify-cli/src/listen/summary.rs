@@ -53,25 +53,25 @@ pub(super) enum ListenEnd {
 }
 
 impl ListenSummary {
-    /// Prints the summary to standard error and returns the exit status.
+    /// Prints the summary to standard error and returns the exit status: `if_nothing` if there was nothing to do.
     ///
     /// # Errors
     ///
     /// Returns the error that ended the command.
-    pub(crate) fn print(self) -> Result<ExitStatus, CommandError> {
+    pub(crate) fn print(self, if_nothing: ExitStatus) -> Result<ExitStatus, CommandError> {
         if let Some(message) = &self.shortfall {
             print_error(format_args!("{message}"));
         }
         print_note(format_args!("{}", self.text()));
-        let status = self.status();
+        let status = self.status(if_nothing);
         match self.end {
             ListenEnd::Failed(error) => Err(error),
             _ => Ok(status),
         }
     }
 
-    /// Returns the exit status.
-    fn status(&self) -> ExitStatus {
+    /// Returns the exit status: `if_nothing` if there was nothing to do.
+    fn status(&self, if_nothing: ExitStatus) -> ExitStatus {
         match self.end {
             _ if self.shortfall.is_some() => ExitStatus::NotDelivered,
             ListenEnd::SourcesEnded
@@ -82,7 +82,7 @@ impl ListenSummary {
             ListenEnd::SourcesEnded | ListenEnd::Idle
                 if self.counts.done + self.counts.suppressed == 0 =>
             {
-                ExitStatus::NothingFound
+                if_nothing
             }
             _ => ExitStatus::Success,
         }

@@ -155,8 +155,8 @@ fn a_durable_tap_keeps_notifications_until_it_is_removed() {
     let args = [&["listen"][..], &tap, &["--idle", "5", "--exec", "true"]].concat();
     let warning = "a notification that fails too often is discarded";
     // Nothing came.
-    sandbox.run(&args).expect_message(1, warning);
-    let kept = sandbox.run([&args[..], &["--dead-letters", "dead.jsonl"]].concat()).expect(1);
+    sandbox.run(&args).expect_message(0, warning);
+    let kept = sandbox.run([&args[..], &["--dead-letters", "dead.jsonl"]].concat()).expect(0);
     assert!(!kept.err.contains(warning), "{}", kept.err);
     publish();
     let args = [&["listen"][..], &tap, &["--remove-tap"]].concat();
