@@ -52,23 +52,22 @@ impl BrokerQueues {
             let shared = after.iter().filter(|depth| Some(&depth.queue) != own.as_ref());
             let mut compared = Vec::new();
             for QueueDepth { queue, messages, consumers, .. } in shared {
-                let first = before.iter().find(|depth| depth.queue == *queue);
-                let first = first.map_or(0, |depth| depth.messages);
+                let first = find(&before, queue).map_or(0, |depth| depth.messages);
                 let unread = if *consumers == 0 { ", without a consumer" } else { "" };
                 let queue = printable(queue, 255);
                 compared.push(format!("`{queue}` {first} before, {messages} after{unread}"));
             }
             let left = match own {
                 None => "nothing of ours is left".to_owned(),
-                Some(queue) => {
-                    let held = after.iter().find(|depth| depth.queue == queue);
-                    let held = held.map_or(0, |depth| u64::from(depth.messages));
-                    format!(
+                Some(queue) => match find(&after, &queue) {
+                    Some(depth) => format!(
                         "the tap `{}` stays with {}: `--remove-tap` deletes it",
                         printable(&queue, 255),
-                        counted(held, "message")
-                    )
-                }
+                        counted(depth.messages.into(), "message")
+                    ),
+                    // Its declaration was refused, or it was deleted meanwhile.
+                    None => format!("the tap `{}` does not exist", printable(&queue, 255)),
+                },
             };
             let compared = if compared.is_empty() {
                 "no shared queue exists".to_owned()
@@ -109,6 +108,13 @@ pub(super) fn warn_about_losses(sources: &[SourceConfig], config: &Config) {
 pub(super) async fn remove_taps(sources: &[SourceConfig]) -> Result<ExitStatus, CommandError> {
     for source in sources {
         let Some(broker) = source.broker() else { continue };
+        if let (Some(queue), Some(depths)) = (own_queue(&broker.queue), depths(source).await)
+            && find(&depths, &queue).is_none()
+        {
+            let queue = printable(&queue, 255);
+            print_note(format_args!("{}: the tap `{queue}` does not exist", source.name()));
+            continue;
+        }
         let messages = RabbitSource::new(broker.clone())?.remove_tap().await?;
         print_note(format_args!(
             "{}: deleted the tap with {}",
@@ -138,6 +144,11 @@ async fn depths(source: &SourceConfig) -> Option<Vec<QueueDepth>> {
         }
         Err(_) => None,
     }
+}
+
+/// Returns the depth of a queue, if the queue exists.
+fn find<'a>(depths: &'a [QueueDepth], queue: &str) -> Option<&'a QueueDepth> {
+    depths.iter().find(|depth| depth.queue == queue)
 }
 
 /// Returns the name of a queue of ours that outlives the connection.

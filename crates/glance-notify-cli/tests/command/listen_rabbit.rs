@@ -160,8 +160,29 @@ fn a_durable_tap_keeps_notifications_until_it_is_removed() {
     assert!(!kept.err.contains(warning), "{}", kept.err);
     publish();
     let args = [&["listen"][..], &tap, &["--remove-tap"]].concat();
-    sandbox.run(args).expect_message(0, "deleted the tap with 1 message");
+    sandbox.run(&args).expect_message(0, "deleted the tap with 1 message");
     assert!(vhost.queue("glance-notify.audit").is_none());
+    let again = sandbox.run(args).expect_message(0, "the tap `glance-notify.audit` does not exist");
+    assert!(!again.err.contains("deleted"), "{}", again.err);
+}
+
+/// The summary names no tap as one that stays if the broker refused to declare it.
+#[test]
+fn a_tap_that_was_refused_does_not_stay() {
+    let sandbox = Sandbox::new();
+    let vhost = RabbitMq::shared().vhost();
+    let url = vhost.url();
+    let publisher = OsloPublisher::start(&OsloConfig::new(&url), "messagingv2", "image.host1");
+    publisher.publish("info", "image.create", &json!({ "id": "a" }));
+    let user = format!("reader-{}", vhost.name());
+    vhost.broker().add_user(&user, "secret");
+    vhost.permit(&user, ["", "", ".*"]);
+    let url = url.replacen("guest:guest", &format!("{user}:secret"), 1);
+    let listen = ["listen", "--from", &url, "--tap", "nosuch", "--idle", "20"];
+    let refused = sandbox.run(listen).expect_message(2, "permission denied");
+    let missing = "; the tap `glance-notify.nosuch` does not exist";
+    assert!(refused.err.contains(missing), "{}", refused.err);
+    assert!(!refused.err.contains("--remove-tap"), "{}", refused.err);
 }
 
 /// A user whom the broker does not know is an error at once, in words that name no password; with `--wait` the
