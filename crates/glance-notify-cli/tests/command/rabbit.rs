@@ -50,6 +50,21 @@ fn delivers_into_the_queues() {
     assert_eq!(sent, in_queues);
 }
 
+/// `emit` sends no numbers, as the documents say: a number would claim that its file has every notification of
+/// the program that wrote it.
+#[test]
+fn emit_sends_no_numbers() {
+    let sandbox = Sandbox::new();
+    sandbox.file("life.jsonl", LIFECYCLE);
+    let vhost = RabbitMq::shared().vhost();
+    let url = vhost.url();
+    sandbox.run(args("emit", &url, &["life.jsonl"])).expect(0);
+    let listen = ["listen", "--from", &url, "-o", "json", "-n", "1"];
+    let consume = ["--consume", "notifications.info", "--dead-letters", "dead.jsonl"];
+    let read = values(&sandbox.run([&listen[..], &consume].concat()).expect(0).out);
+    assert_eq!((read.len(), read[0].get("_sequence")), (1, None));
+}
+
 /// A refused connection is transient: `emit` retries until `--timeout`, and never shows
 /// the password of the URL.
 #[test]
