@@ -260,13 +260,13 @@ fn the_baseline_is_stored() {
     let image = r#"[{"id": "old", "owner": "archive", "status": "active", "size": 1073741824,
         "created_at": "2020-01-01T00:00:00Z"}]"#;
     sandbox.file("catalogue.json", image);
-    archive(&sandbox, "baseline", &["catalogue.json"]).expect_message(0, "1 images stored");
+    archive(&sandbox, "baseline", &["catalogue.json"]).expect_message(0, "1 image stored");
     let args = ["report", "storage", "--from", "a", "-o", "csv"];
     let day = ["--since", "2026-11-24", "--until", "2026-11-25"];
     let output = sandbox.run([&args[..], &day].concat()).expect(0);
     assert!(output.out.contains("archive,1,24.000,1073741824"), "{}", output.out);
     let args = ["archive", "baseline", "--archive", "a", "-"];
-    sandbox.pipe(args, image).expect_message(0, "1 images stored");
+    sandbox.pipe(args, image).expect_message(0, "1 image stored");
     sandbox.file("catalogue.json", "{}");
     archive(&sandbox, "baseline", &["catalogue.json"])
         .expect_message(4, "as Glance's API lists them");
