@@ -229,8 +229,9 @@ fn archive_coverage(
     question: &Question,
 ) -> Result<Vec<String>, CommandError> {
     let calendar = question.answer_calendar();
+    let (known, now) = (archive.known_span()?, OffsetDateTime::now_utc());
     let mut lines: Vec<_> = archive
-        .coverage(asked_interval(&question.filter, span, OffsetDateTime::now_utc()))?
+        .coverage(asked_interval(&question.filter, known.as_ref(), now))?
         .iter()
         .map(|coverage| coverage.shown(&calendar))
         .collect();
@@ -241,17 +242,22 @@ fn archive_coverage(
     };
     let (dated, undated) = (events(false), events(true));
     let unreadable: u64 = files.iter().map(|file| file.unreadable).sum();
+    let leaves_out_undated =
+        matches!(request, RecordRequest::Matching(_, scope) if !scope.undated) && undated > 0;
     if lines.is_empty() {
         let span = span.map(|span| {
             let (first, last) = (calendar.shown(span.start), calendar.shown(span.end));
             format!(" from {first} to {last}")
         });
+        let undated = (undated > 0 && !leaves_out_undated)
+            .then(|| format!(" and {undated} with implausible times"));
         lines.push(format!(
-            "coverage: not known for imported files; the archive holds {dated} events{}",
-            span.unwrap_or_default()
+            "coverage: not known for imported files; the archive holds {dated} events{}{}",
+            span.unwrap_or_default(),
+            undated.unwrap_or_default()
         ));
     }
-    if undated > 0 && matches!(request, RecordRequest::Matching(_, scope) if !scope.undated) {
+    if leaves_out_undated {
         lines
             .push(format!("{undated} events with implausible times left out: `search` shows them"));
     }
@@ -261,16 +267,16 @@ fn archive_coverage(
     Ok(lines)
 }
 
-/// Returns the interval that a question is about: where it has no begin or no end, that of the stored events.
-/// `None` stands for all of these. A question about a time after the last event has an empty interval.
+/// Returns the interval that a question is about: where it has no begin or no end, that of the known span.
+/// `None` stands for all of it. A question about a time after the known span has an empty interval.
 ///
 /// The interval ends at `now` at the latest: a time that has not come is not blind.
 fn asked_interval(
     filter: &EventFilter,
-    span: Option<&Range<OffsetDateTime>>,
+    known: Option<&Range<OffsetDateTime>>,
     now: OffsetDateTime,
 ) -> Option<Range<OffsetDateTime>> {
-    let asked = match span {
+    let asked = match known {
         Some(span) => filter.since.unwrap_or(span.start)..filter.until.unwrap_or(span.end),
         None => filter.interval()?,
     };
@@ -325,7 +331,7 @@ mod tests {
 
     use super::*;
 
-    /// The coverage is that of the asked interval, until now. Where it is open, it ends with the stored events.
+    /// The coverage is that of the asked interval, until now. Where it is open, it ends with the known span.
     #[test]
     fn a_question_is_about_its_own_interval() {
         let at = |hour: i64| OffsetDateTime::UNIX_EPOCH + Duration::hours(hour);
@@ -343,7 +349,7 @@ mod tests {
             let expected = expected.map(|hours: Range<i64>| at(hours.start)..at(hours.end));
             assert_eq!(asked_interval(&filter, Some(&(at(10)..at(20))), at(40)), expected);
         }
-        // An archive without events knows when its sources were attached.
+        // For an empty archive, it is the interval that the question names.
         let (since, until) = (Some(at(5)), Some(at(99)));
         let filter = EventFilter { since, until, ..EventFilter::default() };
         assert_eq!(asked_interval(&filter, None, at(40)), Some(at(5)..at(40)));

@@ -16,6 +16,8 @@ use super::units::grouped;
 pub(super) struct ArchiveOverview {
     /// The times of the first and the last event.
     pub(super) span: Option<Range<OffsetDateTime>>,
+    /// The time that the archive knows: of events and of attached sources.
+    known: Option<Range<OffsetDateTime>>,
     /// The intervals in which each source was attached.
     pub(super) attached: BTreeMap<String, Vec<AttachedInterval>>,
     pub(super) files: Vec<FileSummary>,
@@ -26,6 +28,7 @@ impl ArchiveOverview {
     pub(super) fn read(archive: &Archive) -> Result<Self, ArchiveError> {
         Ok(Self {
             span: archive.span()?,
+            known: archive.known_span()?,
             attached: archive.attached()?,
             files: archive.file_summaries()?,
         })
@@ -34,13 +37,11 @@ impl ArchiveOverview {
     /// Returns the latest time about which the archive knows anything: of an event, or of an attached source. It is
     /// not in the future, even if a clock was ahead.
     pub(super) fn latest(&self) -> OffsetDateTime {
-        let seen = self.attached.values().flatten().filter_map(|interval| interval.detached_at);
-        let event = self.span.as_ref().map(|span| span.end);
-        let latest = seen.chain(event).max().unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let latest = self.known.as_ref().map_or(OffsetDateTime::UNIX_EPOCH, |known| known.end);
         latest.min(OffsetDateTime::now_utc())
     }
 
-    /// Returns the interval from the first event to the latest known time.
+    /// Returns the interval from the first to the latest known time.
     pub(super) fn whole(&self) -> Range<OffsetDateTime> {
         self.interval(&EventFilter::default())
     }
@@ -51,7 +52,7 @@ impl ArchiveOverview {
         // A time that has not come is not blind.
         let until = filter.until.filter(|until| *until <= OffsetDateTime::now_utc());
         let end = until.unwrap_or_else(|| self.latest());
-        let first = self.span.as_ref().map_or(end, |span| span.start);
+        let first = self.known.as_ref().map_or(end, |known| known.start);
         let start = filter.since.unwrap_or(first).min(end);
         start..end
     }
@@ -100,10 +101,13 @@ impl ArchiveOverview {
             let span = self.span.as_ref().map(|span| {
                 format!(" from {} to {}", calendar.shown(span.start), calendar.shown(span.end))
             });
+            let undated = (undated > 0 && with_undated)
+                .then(|| format!(" and {} with implausible times", grouped(undated)));
             sentences.push(format!(
-                "coverage: not known for imported files; the archive holds {} events{}",
+                "coverage: not known for imported files; the archive holds {} events{}{}",
                 grouped(dated),
-                span.unwrap_or_default()
+                span.unwrap_or_default(),
+                undated.unwrap_or_default()
             ));
         }
         if undated > 0 && !with_undated {

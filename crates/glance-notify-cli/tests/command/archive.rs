@@ -58,6 +58,35 @@ fn the_archive_answers_like_the_lines() {
     );
 }
 
+/// An archive that a service fills is no import, also before its first event with a plausible time.
+#[test]
+fn an_archive_without_dated_events_shows_the_coverage_of_its_sources() {
+    let sandbox = Sandbox::new();
+    let line = DAY.lines().next().unwrap();
+    let mut record = RecordReader::new("north").read(line.as_bytes()).unwrap();
+    let attached_at = OffsetDateTime::now_utc() - Duration::days(1);
+    record.timestamp = attached_at - Duration::days(31);
+    record.arrival.received_at = Some(attached_at);
+    let search = ["search", "--from", "a"];
+    let ask = |since: &[&str]| sandbox.run([&search[..], since].concat()).out;
+    // Without a source, nothing is known about the coverage, and the answer counts what it holds.
+    let batch = ArchiveBatch { records: vec![record], ..ArchiveBatch::default() };
+    ArchiveWriter::open(&sandbox.path("a")).unwrap().append(&batch).unwrap();
+    let imported = ask(&[]);
+    let holds = "the archive holds 0 events and 1 with implausible times";
+    assert!(imported.contains(holds), "{imported}");
+    let mut writer = ArchiveWriter::open(&sandbox.path("a")).unwrap();
+    writer.attach("north", attached_at).unwrap();
+    writer.detach("north", attached_at + Duration::HOUR, "stopped").unwrap();
+    drop(writer);
+    let since = attached_at.date().to_string();
+    for answer in [ask(&[]), ask(&["--since", &since])] {
+        assert!(answer.contains("coverage of north: "), "{answer}");
+        assert!(!answer.contains("imported files"), "{answer}");
+    }
+    assert!(ask(&[]).contains("coverage of north: 100.00 %"));
+}
+
 /// An answer ends now, whatever end the question names: a time that has not come is not blind, and makes no upload
 /// old.
 #[test]

@@ -187,7 +187,7 @@ impl Archive {
     }
 
     /// Returns the coverage of an interval by each source that was ever attached. Without an interval,
-    /// takes the span of the stored events.
+    /// takes the [known span](Self::known_span).
     ///
     /// # Errors
     ///
@@ -197,7 +197,7 @@ impl Archive {
             control_file::attached(&self.control).map_err(|error| self.control_error(error))?;
         let interval = match interval {
             Some(interval) => Some(interval),
-            None => self.span()?,
+            None => self.known_span()?,
         };
         let Some(interval) = interval else { return Ok(Vec::new()) };
         let coverage = |(source, attached): (&String, &Vec<_>)| {

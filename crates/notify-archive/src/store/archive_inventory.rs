@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::time::Duration;
 
 use rusqlite::Row;
@@ -79,6 +80,24 @@ impl Archive {
     /// Returns an error if the control file cannot be read.
     pub fn attached(&self) -> Result<BTreeMap<String, Vec<AttachedInterval>>> {
         control_file::attached(&self.control).map_err(|error| self.control_error(error))
+    }
+
+    /// Returns the time that the archive knows: from the first event to the last one, or to the time at which a source
+    /// was last seen. Without events that have plausible times, it begins when the first source was attached.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file cannot be read.
+    pub fn known_span(&self) -> Result<Option<Range<OffsetDateTime>>> {
+        let attached = self.attached()?;
+        let intervals = || attached.values().flatten();
+        let first = intervals().map(|interval| interval.attached_at).min();
+        let seen = intervals().filter_map(|interval| interval.detached_at).max();
+        Ok(match (self.span()?, first.zip(seen)) {
+            (Some(events), Some((_, seen))) => Some(events.start..events.end.max(seen)),
+            (None, Some((first, seen))) => Some(first..seen),
+            (events, None) => events,
+        })
     }
 
     /// Returns the notifications with this id, each with its body: none, one, or several if senders used the
