@@ -9,7 +9,9 @@ use glance_notify::codec::LineFilter;
 use glance_notify::time::OffsetDateTime;
 use glance_notify::uuid::Uuid;
 use notify_archive::Archive;
-use notify_archive::question::{CatalogueImage, EventFilter, InputCoverage, UsageReport};
+use notify_archive::question::{
+    CatalogueImage, EventFilter, InputCoverage, UsageReport, unknown_since,
+};
 use notify_archive::record::{EventRecord, RecordLines, RecordReader};
 use notify_archive::store::{ReadScope, RecordDetail, read_gaps};
 
@@ -230,11 +232,11 @@ fn archive_coverage(
 ) -> Result<Vec<String>, CommandError> {
     let calendar = question.answer_calendar();
     let (known, now) = (archive.known_span()?, OffsetDateTime::now_utc());
-    let mut lines: Vec<_> = archive
-        .coverage(asked_interval(&question.filter, known.as_ref(), now))?
-        .iter()
-        .map(|coverage| coverage.shown(&calendar))
-        .collect();
+    let interval = asked_interval(&question.filter, known.as_ref(), now);
+    let until = interval.as_ref().map_or(now, |interval| interval.end);
+    let coverage = archive.coverage(interval)?;
+    let mut lines: Vec<_> = coverage.iter().map(|coverage| coverage.shown(&calendar)).collect();
+    lines.extend(unknown_since(&archive.attached()?, until, now, &calendar));
     // The recorded numbers: a count would read an index of every file for each question.
     let files = archive.file_summaries()?;
     let events = |is_undated: bool| -> u64 {

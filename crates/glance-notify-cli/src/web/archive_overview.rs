@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use glance_notify::time::{Duration, OffsetDateTime};
-use notify_archive::question::{AttachedInterval, Coverage, EventFilter, GapReport};
+use notify_archive::question::{AttachedInterval, Coverage, EventFilter, GapReport, unknown_since};
 use notify_archive::store::{FileSummary, read_gaps};
 use notify_archive::{Archive, ArchiveError};
 
@@ -96,6 +96,8 @@ impl ArchiveOverview {
         let calendar = &request.selection.calendar;
         let coverage = self.coverage(interval);
         let mut sentences: Vec<_> = coverage.iter().map(|c| c.shown(calendar)).collect();
+        let now = OffsetDateTime::now_utc();
+        sentences.extend(unknown_since(&self.attached, interval.end, now, calendar));
         let (dated, undated, unreadable) = self.counts();
         if sentences.is_empty() {
             let span = self.span.as_ref().map(|span| {

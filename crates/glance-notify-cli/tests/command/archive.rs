@@ -87,6 +87,34 @@ fn an_archive_without_dated_events_shows_the_coverage_of_its_sources() {
     assert!(ask(&[]).contains("coverage of north: 100.00 %"));
 }
 
+/// An answer without `--until` does not look complete if the service has stopped, and warns of nothing while it runs.
+#[test]
+fn an_answer_says_since_when_nothing_is_known() {
+    let sandbox = Sandbox::new();
+    let line = DAY.lines().next().unwrap();
+    let mut record = RecordReader::new("north").read(line.as_bytes()).unwrap();
+    let start = OffsetDateTime::now_utc() - Duration::days(3);
+    record.timestamp = start;
+    let search = ["search", "--from", "a"];
+    let ask = |since: &[&str]| sandbox.run([&search[..], since].concat()).out;
+    let mut writer = ArchiveWriter::open(&sandbox.path("a")).unwrap();
+    writer.attach("north", start).unwrap();
+    writer.append(&ArchiveBatch { records: vec![record], ..ArchiveBatch::default() }).unwrap();
+    let attached = ask(&[]);
+    assert!(attached.contains("coverage of north: 100.00 %"), "{attached}");
+    assert!(!attached.contains("nothing is known"), "{attached}");
+    writer.detach("north", start + Duration::HOUR, "the archive stopped").unwrap();
+    drop(writer);
+    let since = (start + Duration::days(2)).date().to_string();
+    for answer in [ask(&[]), ask(&["--since", &since])] {
+        assert!(answer.contains("nothing is known since 20"), "{answer}");
+        assert!(answer.contains("(the archive stopped)"), "{answer}");
+    }
+    let until = (start - Duration::DAY).date().to_string();
+    let before = ask(&["--until", &until]);
+    assert!(!before.contains("nothing is known since"), "{before}");
+}
+
 /// An answer ends now, whatever end the question names: a time that has not come is not blind, and makes no upload
 /// old.
 #[test]

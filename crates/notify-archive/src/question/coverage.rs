@@ -3,6 +3,7 @@
 //! No publisher of OpenStack numbers its notifications. A reader can only say when it was attached, and
 //! which numbers are missing of a publisher that numbers them.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use notify_core::listener::SequenceGaps;
@@ -50,7 +51,7 @@ pub struct AttachedInterval {
     pub attached_at: OffsetDateTime,
     /// The end. `None` if the source is still attached.
     pub detached_at: Option<OffsetDateTime>,
-    /// The reason for the end.
+    /// The reason for the end. `None` if no end was recorded: the source was last seen then, and may be attached.
     pub reason: Option<String>,
 }
 
@@ -76,7 +77,7 @@ impl Coverage {
             let end = one.detached_at.unwrap_or(interval.end).clamp(interval.start, interval.end);
             if end >= seen_until {
                 seen_until = end.max(start);
-                reason = one.reason.as_deref().unwrap_or("detached");
+                reason = one.reason.as_deref().unwrap_or(NO_END);
             }
         }
         if seen_until < interval.end {
@@ -113,6 +114,53 @@ impl Coverage {
         }
         parts.join("; ")
     }
+}
+
+/// Returns a sentence that says since when no source is attached, for an answer whose interval, until `until`, reaches
+/// this time. Without it, an answer that ends with the last known time would look complete.
+///
+/// Returns `None` if a source is attached at `now`. That source was seen a short time ago, because the archive records
+/// every ten seconds that it still is.
+///
+/// # Examples
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use notify_archive::question::{AttachedInterval, Calendar, unknown_since};
+/// use time::{Duration, OffsetDateTime};
+///
+/// let start = OffsetDateTime::UNIX_EPOCH;
+/// let seen = start + Duration::hours(9);
+/// let interval = AttachedInterval {
+///     attached_at: start,
+///     detached_at: Some(seen),
+///     reason: Some("the archive stopped".into()),
+/// };
+/// let attached = BTreeMap::from([("rabbit-1".to_owned(), vec![interval])]);
+/// assert_eq!(
+///     unknown_since(&attached, seen, start + Duration::DAY, &Calendar::utc()).unwrap(),
+///     "nothing is known since 1970-01-01T09:00:00Z (the archive stopped)",
+/// );
+/// ```
+pub fn unknown_since(
+    attached: &BTreeMap<String, Vec<AttachedInterval>>,
+    until: OffsetDateTime,
+    now: OffsetDateTime,
+    calendar: &Calendar,
+) -> Option<String> {
+    let is_attached = |interval: &AttachedInterval| {
+        let is_recent = |seen: OffsetDateTime| now - seen <= LONGEST_SILENCE;
+        interval.detached_at.is_none_or(|seen| interval.reason.is_none() && is_recent(seen))
+    };
+    let intervals = || attached.values().flatten();
+    if intervals().any(is_attached) {
+        return None;
+    }
+    let last = intervals().max_by_key(|interval| interval.detached_at)?;
+    let seen = last.detached_at.filter(|seen| *seen <= until)?;
+    let reason = last.reason.as_deref().unwrap_or(NO_END);
+    Some(format!("nothing is known since {} ({reason})", calendar.shown(seen)))
 }
 
 /// The coverage of an answer from files or standard input, where attachment is not known.
@@ -183,6 +231,12 @@ impl InputCoverage {
 /// The number of blind intervals that one line shows.
 const SHOWN_INTERVALS: usize = 5;
 
+/// The reason for an end that was not recorded.
+const NO_END: &str = "not seen since";
+
+/// The longest time since an attached source was seen: six heartbeats of the service.
+const LONGEST_SILENCE: Duration = Duration::MINUTE;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,6 +283,34 @@ mod tests {
         let coverage = Coverage::of("s", &[attached(0, Some(5))], at(20)..at(10));
         assert_eq!(coverage.share(), None);
         assert_eq!((coverage.interval, coverage.blind), (at(10)..at(10), Vec::new()));
+    }
+
+    /// An answer that reaches the time at which the last source stopped says so, and no other does.
+    #[test]
+    fn an_answer_says_since_when_nothing_is_known() {
+        let calendar = Calendar::utc();
+        let sources = |north: &AttachedInterval, south: &AttachedInterval| {
+            let one = |name: &str, last: &AttachedInterval| {
+                (name.to_owned(), vec![attached(0, Some(5)), last.clone()])
+            };
+            BTreeMap::from([one("north", north), one("south", south)])
+        };
+        let (early, late) = (attached(6, Some(10)), attached(6, Some(12)));
+        let open = AttachedInterval { reason: None, ..late.clone() };
+        let stopped = "nothing is known since 1970-01-01T12:00:00Z (lost 6)";
+        let silent = "nothing is known since 1970-01-01T12:00:00Z (not seen since)";
+        for (last, until, silence, expected) in [
+            (&late, 12, Duration::ZERO, Some(stopped)),
+            (&late, 20, Duration::DAY, Some(stopped)),
+            (&late, 11, Duration::DAY, None),
+            (&open, 12, LONGEST_SILENCE, None),
+            (&open, 12, LONGEST_SILENCE + Duration::SECOND, Some(silent)),
+        ] {
+            let found =
+                unknown_since(&sources(last, &early), at(until), at(12) + silence, &calendar);
+            assert_eq!(found.as_deref(), expected, "{last:?}, {until}, {silence}");
+        }
+        assert_eq!(unknown_since(&BTreeMap::new(), at(12), at(12), &calendar), None);
     }
 
     /// One blind second in a year does not disappear in rounding.

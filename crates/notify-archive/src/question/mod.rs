@@ -23,7 +23,7 @@ pub(crate) mod usage_report;
 pub use actor::{Actor, ActorEvidence, ActorFinding, AuditTrail};
 pub use answer_table::{AnswerCell, AnswerTable};
 pub use calendar::Calendar;
-pub use coverage::{AttachedInterval, Coverage, InputCoverage};
+pub use coverage::{AttachedInterval, Coverage, InputCoverage, unknown_since};
 pub use event_filter::EventFilter;
 pub use gap_report::{GapReport, LaneGaps, LaneName, NumberGap};
 pub use notify_core::event::EventGlob;

@@ -258,7 +258,7 @@ pub(crate) fn attached(
         sources.entry(row.get(0)?).or_default().push(AttachedInterval {
             attached_at: time(row.get(1)?),
             detached_at: Some(time(detached_at.unwrap_or(seen_until))),
-            reason: row.get::<_, Option<String>>(4)?.or_else(|| Some("not seen since".to_owned())),
+            reason: row.get(4)?,
         });
     }
     Ok(sources)
