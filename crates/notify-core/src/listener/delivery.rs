@@ -75,8 +75,42 @@ impl Delivery {
 
     /// Returns the message, redacted and in the encoding of this library; `None` if it is unreadable.
     ///
-    /// Its body is one line of JSON. Forward it with [`Notifier::resend_with`](crate::Notifier::resend_with) of
-    /// the [notification](Self::notification) and the [context](Self::context).
+    /// Its body is one line of JSON. Forward it with [`Notifier::resend_with`](crate::Notifier::resend_with)
+    /// of the [notification](Self::notification) and the [context](Self::context).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use notify_conformance::samples;
+    /// # use notify_conformance::script::Script;
+    /// # use notify_conformance::source_script::SourceScript;
+    /// # use notify_core::listener::{DeadLetters, Listener};
+    /// use notify_core::listener::Delivery;
+    /// use notify_core::{Notifier, Result};
+    ///
+    /// async fn forward(delivery: Delivery, notifier: &Notifier) -> Result<()> {
+    ///     if let Some(notification) = delivery.notification() {
+    ///         notifier.resend_with(notification, delivery.context()).await.await?;
+    ///         delivery.ack().await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// # let (source, destination) = (SourceScript::default(), Script::default());
+    /// # let prefix = b"2026 7 INFO oslo.messaging.notification.x [req-1 bob web - - -] ".as_slice();
+    /// # source.publish_bytes([[prefix, samples::messages(0..1)[0].body()].concat()]);
+    /// # source.end();
+    /// # let (notifier, worker) = Notifier::builder(destination.transport()).build()?;
+    /// # tokio::spawn(worker.run());
+    /// # let mut listener = Listener::builder(source.source(), DeadLetters::Discard).start()?;
+    /// # while let Some(delivery) = listener.next_delivery().await? {
+    /// #     forward(delivery, &notifier).await?;
+    /// # }
+    /// # assert_eq!(destination.stored()[0].context().request_id(), Some("req-1"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn message(&self) -> Option<&Message> {
         self.content.message.as_ref().ok()
     }
