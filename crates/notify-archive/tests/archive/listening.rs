@@ -93,6 +93,9 @@ impl Source for MemorySource {
         if !std::mem::replace(&mut self.is_attached, true) {
             return Ok(Reception::Attached);
         }
+        if credit.room == 0 {
+            return std::future::pending().await;
+        }
         let next = self.lines.iter().enumerate().skip(self.handed_over).take(credit.room);
         let deliveries: Vec<_> = next
             .map(|(index, line)| {
