@@ -147,6 +147,7 @@
 //! | [`keeps_to_the_credit`](source_clauses::keeps_to_the_credit) | |
 //! | [`survives_large_and_hostile_bodies`](source_clauses::survives_large_and_hostile_bodies) | |
 //! | [`acknowledged_messages_come_only_once`](source_clauses::acknowledged_messages_come_only_once) | `Resume` |
+//! | [`single_acknowledgements_settle_nothing_else`](source_clauses::single_acknowledgements_settle_nothing_else) | `Resume`, and the mode `Individual` |
 //! | [`nothing_is_lost_by_a_kill_at_any_point`](source_clauses::nothing_is_lost_by_a_kill_at_any_point) | `Resume` |
 //! | [`a_receive_can_be_dropped_at_any_point`](source_clauses::a_receive_can_be_dropped_at_any_point) | |
 //! | [`an_error_starts_a_new_session`](source_clauses::an_error_starts_a_new_session) | `BreakSession` |

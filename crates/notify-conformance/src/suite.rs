@@ -80,6 +80,7 @@ macro_rules! source_suite {
             keeps_to_the_credit
             survives_large_and_hostile_bodies
             acknowledged_messages_come_only_once
+            single_acknowledgements_settle_nothing_else
             nothing_is_lost_by_a_kill_at_any_point
             a_receive_can_be_dropped_at_any_point
             an_error_starts_a_new_session

@@ -27,4 +27,5 @@ pub use listening::{
 pub use sessions::{
     a_receive_can_be_dropped_at_any_point, acknowledged_messages_come_only_once,
     an_error_starts_a_new_session, nothing_is_lost_by_a_kill_at_any_point,
+    single_acknowledgements_settle_nothing_else,
 };

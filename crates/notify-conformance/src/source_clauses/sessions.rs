@@ -3,12 +3,12 @@
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use notify_core::source::Reception;
+use notify_core::source::{Reception, SettlementMode};
 use tokio::time::timeout;
 
 use super::steps::{
-    CREDIT, PATIENCE, ack_through, attach, attached_source, bodies, receive, received_bytes,
-    wait_until_released,
+    CREDIT, PATIENCE, ack_each, ack_through, attach, attached_source, bodies, receive,
+    received_bytes, wait_until_released,
 };
 use crate::source_harness::{SourceCapability, SourceHarness};
 
@@ -33,6 +33,38 @@ pub async fn acknowledged_messages_come_only_once<H: SourceHarness>() {
     let deliveries = receive(source.as_mut(), 8).await;
     assert_eq!(received_bytes(&deliveries), published[12..]);
     ack_through(source.as_mut(), deliveries[7].tag).await;
+    source.close().await.expect("cannot close");
+    assert_eq!(harness.unacknowledged().await, 0);
+}
+
+/// A single acknowledgement settles its own message: those before it, and those behind it, come again.
+///
+/// Needs [`SourceCapability::Resume`] and a source of the mode [`SettlementMode::Individual`].
+pub async fn single_acknowledgements_settle_nothing_else<H: SourceHarness>() {
+    if !SourceCapability::Resume.is_supported_by::<H>() {
+        return;
+    }
+    let mut harness = H::start().await;
+    let published = bodies(0..5);
+    let mut source = attached_source(&mut harness, &published).await;
+    if source.settlement_mode() != SettlementMode::Individual {
+        println!("does not apply: the source settles by a watermark");
+        return;
+    }
+    let deliveries = receive(source.as_mut(), 5).await;
+    ack_each(source.as_mut(), vec![deliveries[1].tag, deliveries[3].tag]).await;
+    source.close().await.expect("cannot close");
+    drop(source);
+    wait_until_released(&mut harness).await;
+    let left = harness.unacknowledged().await;
+    assert_eq!(left, 3, "2 of 5 messages are acknowledged, and {left} are left");
+
+    let mut source = harness.source().await;
+    attach(source.as_mut()).await;
+    let deliveries = receive(source.as_mut(), 3).await;
+    let rest = [0, 2, 4].map(|index: usize| published[index].clone());
+    assert_eq!(received_bytes(&deliveries), rest);
+    ack_through(source.as_mut(), deliveries[2].tag).await;
     source.close().await.expect("cannot close");
     assert_eq!(harness.unacknowledged().await, 0);
 }

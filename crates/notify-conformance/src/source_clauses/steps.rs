@@ -70,8 +70,17 @@ pub(super) async fn receive(source: &mut dyn Source, count: usize) -> Vec<Incomi
 
 /// Acknowledges everything up to a tag.
 pub(super) async fn ack_through(source: &mut dyn Source, tag: u64) {
-    let settlements = DeliverySettlements { through: Some(tag), ..DeliverySettlements::default() };
-    timeout(PATIENCE, source.settle(&settlements))
+    settle(source, &DeliverySettlements { through: Some(tag), ..Default::default() }).await;
+}
+
+/// Acknowledges single deliveries.
+pub(super) async fn ack_each(source: &mut dyn Source, tags: Vec<u64>) {
+    settle(source, &DeliverySettlements { acks: tags, ..Default::default() }).await;
+}
+
+/// Carries out settlements.
+async fn settle(source: &mut dyn Source, settlements: &DeliverySettlements) {
+    timeout(PATIENCE, source.settle(settlements))
         .await
         .expect("the source does not settle")
         .expect("cannot settle");
