@@ -6,6 +6,7 @@
 #[expect(dead_code, reason = "these tests call the parts of the program and not its `main`")]
 pub mod service;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -78,15 +79,25 @@ async fn a_head_emits_nothing() {
 /// An image that is created after its client has gone is reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_hides_no_image() {
+    static WAITS: AtomicBool = AtomicBool::new(false);
+    fn wait(_: i32) -> bool {
+        WAITS.store(true, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(1));
+        true
+    }
     let directory = tempfile::tempdir().unwrap();
     let database = directory.path().join("images.db");
     let (notifier, recorder) = recorder();
-    let app = App::new(notifier, Connection::open(&database).unwrap()).unwrap();
+    let store = Connection::open(&database).unwrap();
+    store.busy_handler(Some(wait)).unwrap();
+    let app = App::new(notifier, store).unwrap();
     let other = Connection::open(&database).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let request = tokio::spawn(async move { call(&app, "POST", "/images", "debian").await });
     // The request waits for the other connection, and its handler is dropped, as a server does.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    while !WAITS.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     request.abort();
     assert!(request.await.unwrap_err().is_cancelled());
     other.execute_batch("COMMIT").unwrap();
