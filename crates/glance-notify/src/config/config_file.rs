@@ -145,6 +145,7 @@ mod tests {
             // A user alone is no secret; a malformed URL may hold a password anywhere.
             ("rabbit.url = 'amqp://u@h/v'", 0o644, false),
             ("rabbit.url = 'amqp://u@h,u@g/v'", 0o644, false),
+            ("rabbit.url = 'amqp://u@h:5672,u@g:5672/v'", 0o644, false),
             ("[[source]]\nurl = 'amqp://u@h,g/v'\npassword_file = '/x'", 0o644, false),
             ("[[source]]\nurl = 'amqp://u:p@h,g/v'", 0o644, true),
             ("rabbit.url = 'amqp://u@h,u:p@g/v'", 0o644, true),

@@ -52,9 +52,14 @@ fn without_user(url: &str) -> String {
     let without = || {
         let (scheme, rest) = url.split_once("://")?;
         let authority = rest.split(['/', '?', '#']).next()?;
-        let (user, _) = authority.rsplit_once('@')?;
-        let is_name = !user.contains(|c: char| c == ':' || c.is_whitespace());
-        is_name.then(|| format!("{scheme}://{}", &rest[user.len() + 1..]))
+        // The user may stand before each of several hosts.
+        let host = |place: &str| {
+            let (user, host) = place.rsplit_once('@').unwrap_or(("", place));
+            let is_name = !user.contains(|c: char| c == ':' || c == '@' || c.is_whitespace());
+            is_name.then(|| host.to_owned())
+        };
+        let hosts = authority.split(',').map(host).collect::<Option<Vec<_>>>()?;
+        Some(format!("{scheme}://{}{}", hosts.join(","), &rest[authority.len()..]))
     };
     without().unwrap_or_else(|| url.to_owned())
 }

@@ -136,7 +136,10 @@ impl OptionTree {
 
     /// Adds a warning that [`start`](crate::start) logs.
     pub(super) fn warn(&mut self, warning: String) {
-        self.warnings.push(warning);
+        // A file may be read twice, as the default file and by its name.
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     /// Implements [`put`](Self::put); `raw` is the value's text as the operator wrote it.
