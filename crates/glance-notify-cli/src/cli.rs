@@ -211,6 +211,7 @@ const WITHOUT_CONFIGURATION: [&str; 10] = [
     "validate",
     "who",
 ];
+
 /// The text of `--version`: the version, and the features that the build includes.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let features = glance_notify::transport::FEATURES.join(", ");

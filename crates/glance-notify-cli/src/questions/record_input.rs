@@ -1,6 +1,6 @@
 //! The records that a question reads: from files, from standard input, or from an archive.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{BufReader, IsTerminal};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -107,6 +107,7 @@ pub(super) fn read_records(
         summary.widen(coverage.span.map(|(first, last)| first..last));
         summary.coverage.sentences.push(coverage.shown(&question.answer_calendar()));
     }
+    summary.add_end(&archives, question)?;
     summary.add_gaps(&archives, question)?;
     summary.images = filter.images;
     Ok(summary)
@@ -136,7 +137,9 @@ pub(super) fn count_usage(
     archive.count_usage(&filter, scope.deadline, report)?;
     let mut summary = InputSummary { images: filter.images, ..InputSummary::default() };
     summary.add_archive(&archive, &request, question)?;
-    summary.add_gaps(&[archive], question)?;
+    let archives = [archive];
+    summary.add_end(&archives, question)?;
+    summary.add_gaps(&archives, question)?;
     Ok(summary)
 }
 
@@ -178,6 +181,24 @@ impl InputSummary {
         let sentences = archive_coverage(archive, span.as_ref(), request, question)?;
         self.coverage.sentences.extend(sentences);
         self.widen(span);
+        Ok(())
+    }
+
+    /// Adds since when nothing is known, if no source of the archives is attached any more.
+    fn add_end(&mut self, archives: &[Archive], question: &Question) -> Result<(), CommandError> {
+        let now = OffsetDateTime::now_utc();
+        let mut attached = BTreeMap::<_, Vec<_>>::new();
+        let mut until = None;
+        for archive in archives {
+            for (source, intervals) in archive.attached()? {
+                attached.entry(source).or_default().extend(intervals);
+            }
+            let interval = asked_interval(&question.filter, archive.known_span()?.as_ref(), now);
+            until = until.max(interval.map(|interval| interval.end));
+        }
+        let calendar = question.answer_calendar();
+        let sentence = unknown_since(&attached, until.unwrap_or(now), now, &calendar);
+        self.coverage.sentences.extend(sentence);
         Ok(())
     }
 
@@ -233,10 +254,8 @@ fn archive_coverage(
     let calendar = question.answer_calendar();
     let (known, now) = (archive.known_span()?, OffsetDateTime::now_utc());
     let interval = asked_interval(&question.filter, known.as_ref(), now);
-    let until = interval.as_ref().map_or(now, |interval| interval.end);
     let coverage = archive.coverage(interval)?;
     let mut lines: Vec<_> = coverage.iter().map(|coverage| coverage.shown(&calendar)).collect();
-    lines.extend(unknown_since(&archive.attached()?, until, now, &calendar));
     // The recorded numbers: a count would read an index of every file for each question.
     let files = archive.file_summaries()?;
     let events = |is_undated: bool| -> u64 {

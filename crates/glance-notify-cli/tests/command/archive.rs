@@ -110,6 +110,14 @@ fn an_answer_says_since_when_nothing_is_known() {
         assert!(answer.contains("nothing is known since 20"), "{answer}");
         assert!(answer.contains("(the archive stopped)"), "{answer}");
     }
+    // Another archive that is asked too knows the rest.
+    let mut other = ArchiveWriter::open(&sandbox.path("b")).unwrap();
+    other.attach("south", OffsetDateTime::now_utc()).unwrap();
+    let both = ask(&["--from", "b"]);
+    assert!(
+        both.contains("coverage of north") && !both.contains("nothing is known since"),
+        "{both}"
+    );
     let until = (start - Duration::DAY).date().to_string();
     let before = ask(&["--until", &until]);
     assert!(!before.contains("nothing is known since"), "{before}");
