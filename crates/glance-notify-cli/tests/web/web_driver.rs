@@ -23,6 +23,15 @@ pub(crate) struct PageElement<'a> {
     pub(crate) reference: Value,
 }
 
+impl Drop for WebDriver {
+    /// Ends the browser. One that is killed still writes files for a moment, in directories that are gone by then.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            drop(self.command("DELETE", &self.session, None));
+        }
+    }
+}
+
 impl WebDriver {
     /// Starts a session with the driver at this address.
     pub(crate) fn start(address: &str, capabilities: &Value) -> Self {
