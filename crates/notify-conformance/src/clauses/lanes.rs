@@ -34,7 +34,7 @@ pub async fn a_failing_lane_delays_no_other<H: Harness>() {
 }
 
 /// A lane that gives no answer delays the others once. Until it answers again, they go on. The transport
-/// makes a duplicate for that lane.
+/// makes a duplicate for that lane, or asks to retry its messages.
 ///
 /// Needs [`Capability::SilentLane`].
 pub async fn a_silent_lane_delays_the_others_once<H: Harness>() {
