@@ -51,9 +51,8 @@ async fn a_full_queue_drops_the_oldest_message_that_is_not_in_flight() {
     assert_eq!(outcomes, [None, dropped, dropped, None, None]);
 }
 
-/// If the messages in flight alone fill the queue, dropping a queued one makes no room: keep it.
-#[tokio::test(start_paused = true)]
-async fn an_old_message_is_not_dropped_when_that_makes_no_room() {
+/// Returns a destination without an answer, and its notifier, whose queue of a megabyte drops the oldest message.
+fn stalled_megabyte() -> (Script, Notifier) {
     let script = Script::default();
     script.set_stalled(true);
     let mut config = queue_config(10, 1);
@@ -61,6 +60,13 @@ async fn an_old_message_is_not_dropped_when_that_makes_no_room() {
     config.overflow = Overflow::DropOldest;
     let (notifier, worker) = build(&script, config);
     tokio::spawn(worker.run());
+    (script, notifier)
+}
+
+/// If the messages in flight alone fill the queue, dropping a queued one makes no room: keep it.
+#[tokio::test(start_paused = true)]
+async fn an_old_message_is_not_dropped_when_that_makes_no_room() {
+    let (script, notifier) = stalled_megabyte();
     let in_flight = notifier.emit(&sized(600_000));
     tokio::time::sleep(Duration::from_millis(1)).await;
     let queued = notifier.emit(&image_create());
@@ -73,13 +79,7 @@ async fn an_old_message_is_not_dropped_when_that_makes_no_room() {
 /// The same holds for the messages in flight together with those of permits.
 #[tokio::test(start_paused = true)]
 async fn an_old_message_is_not_dropped_beside_permits_when_that_makes_no_room() {
-    let script = Script::default();
-    script.set_stalled(true);
-    let mut config = queue_config(10, 1);
-    config.max_bytes = 1024 * 1024 + 256;
-    config.overflow = Overflow::DropOldest;
-    let (notifier, worker) = build(&script, config);
-    tokio::spawn(worker.run());
+    let (script, notifier) = stalled_megabyte();
     let permit = notifier.reserve(400_000).await.unwrap();
     let in_flight = notifier.emit(&sized(400_000));
     tokio::time::sleep(Duration::from_millis(1)).await;
