@@ -93,13 +93,13 @@ impl Cli {
         help::with_examples(without_configuration(Self::command()))
     }
 
-    /// Runs the subcommand.
+    /// Runs the subcommand, which has this name.
     ///
     /// Only the subcommands that need a configuration load it, so that `validate`,
     /// `schema` and `completions` also work where the configuration is broken.
-    pub(crate) fn run(&self) -> Result<ExitStatus, CommandError> {
+    pub(crate) fn run(&self, name: &str) -> Result<ExitStatus, CommandError> {
         let config = &self.config;
-        if !self.command.reads_configuration() {
+        if !self.command.reads_configuration(name) {
             config.refuse()?;
         }
         match &self.command {
@@ -139,28 +139,13 @@ impl Cli {
 }
 
 impl CliCommand {
-    /// Returns whether the subcommand reads the configuration.
-    fn reads_configuration(&self) -> bool {
-        #[cfg(feature = "archive")]
+    /// Returns whether the subcommand of this name reads the configuration.
+    fn reads_configuration(&self, name: &str) -> bool {
         match self {
-            Self::Demo(_)
-            | Self::Timeline(_)
-            | Self::Search(_)
-            | Self::Who(_)
-            | Self::Report(_) => {
-                return false;
-            }
-            Self::Archive(args) => return args.is_service(),
-            _ => {}
+            #[cfg(feature = "archive")]
+            Self::Archive(args) => args.is_service(),
+            _ => !WITHOUT_CONFIGURATION.contains(&name),
         }
-        !matches!(
-            self,
-            Self::Validate(_)
-                | Self::Schema(_)
-                | Self::Config(_)
-                | Self::Completions(_)
-                | Self::Man(_)
-        )
     }
 }
 
@@ -198,7 +183,7 @@ fn without_configuration(command: clap::Command) -> clap::Command {
     })
 }
 
-/// The names of the subcommands for which [`CliCommand::reads_configuration`] is false, beside those of `archive`.
+/// The names of the subcommands that read no configuration, beside those of `archive`.
 const WITHOUT_CONFIGURATION: [&str; 10] = [
     "completions",
     "config",

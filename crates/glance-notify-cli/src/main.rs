@@ -82,12 +82,16 @@ fn main() -> ExitCode {
     runtime::survive_limits();
     runtime::install_panic_hook();
     let matches = Cli::parser().try_get_matches();
-    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
+    let parsed = matches.and_then(|matches| {
+        let name = matches.subcommand_name().unwrap_or_default().to_owned();
+        Ok((name, Cli::from_arg_matches(&matches)?))
+    });
+    let (name, cli) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return print_usage(&error).into(),
     };
     cli.console.apply();
-    let result = runtime::catch_panics(|| cli.run());
+    let result = runtime::catch_panics(|| cli.run(&name));
     held_log::release_all();
     match result {
         Ok(status) => status.into(),
