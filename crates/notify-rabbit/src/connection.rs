@@ -5,7 +5,7 @@
 //! * lapin's thread, which reads and writes the socket. It ends only with the socket, so a
 //!   [`ShutdownGuard`] shuts the socket down from outside when the connection is dropped, even in the
 //!   middle of a call.
-//! * A task that follows `connection.blocked` and `connection.unblocked`.
+//! * A task that follows `connection.blocked`, `connection.unblocked` and the error of the connection.
 //! * The tasks that the connection [owns](Connection::own_task), such as that of
 //!   [`backlog::monitor`](crate::backlog::monitor).
 //!
@@ -40,10 +40,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::instrument::WithSubscriber;
 
+use crate::answers::PublishAnswers;
 use crate::config::virtual_host;
 use crate::error::{ErrorContext, Operation};
 use crate::runtime::{SilentRuntime, silence_current_thread, silently};
-use crate::wire::Wire;
+use crate::wire::{ConnectionRules, Wire, WireWriter};
 
 /// An open connection.
 pub(crate) struct Connection {
@@ -59,6 +60,20 @@ pub(crate) struct Connection {
     pub(crate) product: String,
     /// The broker's reason while it blocks publishers.
     blocked: watch::Receiver<Option<String>>,
+    /// The writer for publishes.
+    pub(crate) writer: Arc<WireWriter>,
+    /// The answers to publishes.
+    pub(crate) answers: Arc<PublishAnswers>,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ConnectionPurpose {
+    /// Publishing: the answers to publishes go to [`Connection::answers`].
+    Publish,
+    /// Consuming bodies of at most this many bytes.
+    #[cfg(feature = "source")]
+    Consume { max_body_bytes: u64 },
 }
 
 /// A handle of a background task. Dropping it aborts the task, so no task outlives its connection.
@@ -67,9 +82,8 @@ pub(crate) struct ConnectionTask(JoinHandle<()>);
 impl Connection {
     /// Connects and logs in to the first host that accepts, within `rabbit.connect_timeout`.
     ///
-    /// Reads the password and the TLS files again. `guard` checks what the broker sends. `name` is the
-    /// connection's name in the broker's management tools. Errors name the options of the table that
-    /// `warnings` belong to.
+    /// Reads the password and the TLS files again. `name` is the connection's name in the broker's management
+    /// tools. Errors name the options of the table that `warnings` belong to.
     ///
     /// # Errors
     ///
@@ -82,7 +96,7 @@ impl Connection {
     /// Dropping the future closes the socket and ends lapin's thread.
     pub(crate) async fn open(
         endpoint: &Endpoint,
-        guard: &Amqp091Guard,
+        purpose: ConnectionPurpose,
         name: &str,
         warnings: &Arc<OnceWarnings>,
     ) -> Result<Self> {
@@ -90,7 +104,7 @@ impl Connection {
         let dialer = Dialer::new(endpoint).await?;
         let log_in = |stream, shutdown_guard| {
             let table = warnings.strategy();
-            let login = LoginAttempt { endpoint, guard, password, name, table };
+            let login = LoginAttempt { endpoint, purpose, password, name, table };
             silently(login.run(stream, shutdown_guard))
         };
         let mut connection = dialer.open(log_in).await?;
@@ -122,12 +136,25 @@ impl Connection {
         self.blocked.borrow().clone()
     }
 
-    /// Starts the task that follows `connection.blocked` and `connection.unblocked`. Call it once:
-    /// lapin hands each event to one listener only.
+    /// Waits until the broker does not block publishers, for at most `time`. Returns whether it does not.
+    pub(crate) async fn wait_until_unblocked(&self, time: Duration) -> bool {
+        let mut blocked = self.blocked.clone();
+        // The end of the connection ends the wait too.
+        timeout(time, blocked.wait_for(Option::is_none)).await.is_ok()
+    }
+
+    /// Returns the negotiated limit of a frame in bytes; 0 is none.
+    pub(crate) fn frame_max(&self) -> u32 {
+        self.lapin.configuration().frame_max()
+    }
+
+    /// Starts the task that follows `connection.blocked`, `connection.unblocked` and the error of the
+    /// connection. Call it once: lapin hands each event to one listener only.
     fn watch_events(&mut self, warnings: &Arc<OnceWarnings>) {
         let (sender, receiver) = watch::channel(None);
         self.blocked = receiver;
         let (host, warnings) = (self.context.host.clone(), Arc::clone(warnings));
+        let (answers, status) = (Arc::clone(&self.answers), self.lapin.status().clone());
         let events = self.lapin.events_listener();
         self.own_task(ConnectionTask::spawn(async move {
             let mut events = pin!(events);
@@ -141,6 +168,8 @@ impl Connection {
                         sender.send_replace(None);
                         warnings.log_unblocked(&host);
                     }
+                    // Errors of channels are events too.
+                    Event::Error(error) if !status.connected() => answers.fail(error),
                     _ => {}
                 }
             }
@@ -221,7 +250,7 @@ async fn open_channel(connection: &lapin::Connection, context: &ErrorContext) ->
 #[derive(Clone, Copy)]
 struct LoginAttempt<'a> {
     endpoint: &'a Endpoint,
-    guard: &'a Amqp091Guard,
+    purpose: ConnectionPurpose,
     password: &'a Secret,
     name: &'a str,
     table: &'static str,
@@ -238,7 +267,20 @@ impl LoginAttempt<'_> {
         let report = GuardReport::default();
         let context = ErrorContext::new(&peer.host, self.endpoint, self.table, report.clone());
 
-        let wire = Wire(GuardedStream::new(stream, self.guard.clone(), report.clone()));
+        let answers = Arc::<PublishAnswers>::default();
+        let rules = match self.purpose {
+            ConnectionPurpose::Publish => ConnectionRules {
+                guard: Amqp091Guard::sender(),
+                answers: Some(Arc::clone(&answers)),
+            },
+            #[cfg(feature = "source")]
+            ConnectionPurpose::Consume { max_body_bytes } => {
+                ConnectionRules { guard: Amqp091Guard::receiver(max_body_bytes), answers: None }
+            }
+        };
+        let stream = GuardedStream::new(stream, rules, report.clone());
+        let wire = Wire::new(stream, Arc::clone(&answers));
+        let writer = wire.writer();
         let wire = Mutex::new(Some(wire));
         // lapin calls this in its own thread, to get a connected stream.
         let take_stream = async move |_: AMQPUri, _: Runtime<SilentRuntime>| {
@@ -266,6 +308,8 @@ impl LoginAttempt<'_> {
             peer,
             product: product(report.greeting().unwrap_or_default()),
             blocked: watch::channel(None).1,
+            writer,
+            answers,
         })
     }
 

@@ -101,8 +101,9 @@
 //!
 //! ```text
 //! lib ──► publisher ──► connection ──► wire ──► notify-net
+//!  │                                     └────► frame_writer, answers
 //!  ├────► topology ───► mismatch
-//!  ├────► publish ────► confirms
+//!  ├────► publish ────► confirms ───► publish_frames
 //!  ├────► backlog       (warn about queues without a consumer)
 //!  └────► check         (the report of `glance-notify check`)
 //! ```
@@ -133,6 +134,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod answers;
 mod backlog;
 mod broker_entity;
 mod check;
@@ -140,9 +142,11 @@ mod config;
 mod confirms;
 mod connection;
 mod error;
+mod frame_writer;
 mod mismatch;
 mod options;
 mod publish;
+mod publish_frames;
 mod publisher;
 #[doc(hidden)]
 pub mod rabbitmqctl;
@@ -162,9 +166,8 @@ use notify_core::transport::{BrokerCounters, Finding, Lanes};
 use notify_core::{Batch, Result, Transport};
 
 pub use config::{Config, DeclareMode, MismatchPolicy, QueueType};
-use connection::{Connection, connection_name};
+use connection::{Connection, ConnectionPurpose, connection_name};
 use notify_net::OnceWarnings;
-use notify_net::guard::amqp091::Amqp091Guard;
 pub use notify_net::{
     BrokerUrl, Endpoint, Host, Password, SaslMechanism, SaslMechanismList, Secret, TlsFiles,
 };
@@ -279,8 +282,8 @@ impl Rabbit {
     /// Opens a connection.
     async fn open_connection(&self) -> Result<Connection> {
         let Self { config, connection_name, once_warnings, .. } = self;
-        let guard = Amqp091Guard::sender();
-        Connection::open(&config.endpoint, &guard, connection_name, once_warnings).await
+        let purpose = ConnectionPurpose::Publish;
+        Connection::open(&config.endpoint, purpose, connection_name, once_warnings).await
     }
 
     /// Takes the open connection, or opens one and declares the exchange and the queues.

@@ -7,22 +7,17 @@
 //! | ack | no | taken |
 //! | ack or nack | yes | unroutable; the transport declares the queues again |
 //! | nack | no | busy; the transport goes on over a new channel |
-//! | ack | no, but others were, and the window ended early | none: the attempt fails, and the outcome is unknown |
-//! | ack | no, but a return names no message of the window | none, in the same way |
+//! | ack | no, but a return names no message of the window | none: the attempt fails, and the outcome is unknown |
 //! | none | any | none, in the same way |
 //! | none, and the broker refused the routing key | any | queue unavailable; the others go on over a new channel |
 //!
-//! lapin attaches a returned message to the confirm that arrives next, not to its own confirm. So this
-//! module matches returned messages by message id, after every confirm of the window has arrived and
-//! the set of returned ids is complete.
+//! The broker returns a message before it confirms it, and a return names its message by the message id.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use lapin::Confirmation;
-use lapin::message::BasicReturnMessage;
 use memchr::memmem::Finder;
 use notify_core::codec::Envelope;
 use notify_core::redact::printable;
@@ -31,10 +26,10 @@ use notify_net::{BrokerAnswer, Judge};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::answers::{Confirm, ReturnedMessage};
 use crate::config::Config;
-use crate::confirms::{PublishFailure, PublishedWindow, publish_all};
+use crate::confirms::{PublishFailure, publish_all};
 use crate::publisher::Publisher;
-use crate::runtime::silently;
 use crate::topology::Topology;
 
 /// The knowledge about messages and the broker that outlives a window and a connection.
@@ -205,40 +200,29 @@ pub(crate) async fn publish(
         return Ok(FollowUp::default());
     }
     let publishing: Vec<&Message> = indices.iter().map(|&index| &messages[index]).collect();
-    let PublishedWindow { confirmations, failure, dropped_unwritten } =
-        silently(publish_all(publisher, config, topology, &publishing)).await;
-
-    let mut returned = ReturnedMessages::default();
-    let outcomes: Vec<_> = confirmations
-        .into_iter()
-        .map(|confirmation| confirmation.map(|confirmation| returned.extract(confirmation)))
-        .collect();
-    returned.attribute(&publishing);
-    // While confirms are missing, a returned message may still wait for one of them, so only a window
-    // without any return proves its acks. (A return arrives before the confirm of its message, and
-    // every confirm takes one return along while there are any.)
-    let ended_early = failure.is_some() && returned.any;
-    let proves = !ended_early && !dropped_unwritten && returned.unmatched.is_none();
+    let (answers, failure) = publish_all(publisher, config, topology, &publishing).await;
+    let mut returned = ReturnReasons::attribute(&answers.returned, &publishing);
+    let proves = returned.unmatched.is_none();
     let mut follow_up = FollowUp::default();
     let mut settlements = SettlementBuffer { batch, accepted: 0..0 };
     let mut unconfirmed = Vec::new();
     let (mut nacks, mut returns) = (0, 0);
-    for (&index, outcome) in indices.iter().zip(&outcomes) {
+    for (&index, confirm) in indices.iter().zip(&answers.confirms) {
         let message = &messages[index];
         let id = message.id();
-        let answer = match (returned.reasons.remove(&id), outcome) {
+        let answer = match (returned.reasons.remove(&id), confirm) {
             (Some(reason), Some(_)) => {
                 follow_up.declare = true;
                 returns += 1;
                 Some((BrokerAnswer::Unroutable, Some(reason)))
             }
-            (None, Some(PublishOutcome::Nack)) => {
+            (None, Some(Confirm::Nack)) => {
                 follow_up.renew_channel = true;
                 nacks += 1;
                 Some((BrokerAnswer::Busy, None))
             }
-            (None, Some(PublishOutcome::Ack)) if proves => Some((BrokerAnswer::Taken, None)),
-            (None, Some(PublishOutcome::Ack)) => None,
+            (None, Some(Confirm::Ack)) if proves => Some((BrokerAnswer::Taken, None)),
+            (None, Some(Confirm::Ack)) => None,
             (_, None) => {
                 if !unconfirmed.contains(&message.priority()) {
                     unconfirmed.push(message.priority());
@@ -338,73 +322,48 @@ impl SettlementBuffer<'_, '_> {
     }
 }
 
-/// The broker's answer to one publish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PublishOutcome {
-    /// `basic.ack`: the broker has routed the message, or returned it before.
-    Ack,
-    /// `basic.nack`: the broker did not take responsibility.
-    Nack,
-}
-
-/// The returned messages of one window, by message id.
-#[derive(Default)]
-struct ReturnedMessages {
+/// The reasons of the returned messages of one window, by message id.
+struct ReturnReasons {
     reasons: HashMap<Uuid, Error>,
-    /// A returned message that is none of the window, by its id or for want of one.
+    /// The reason of a returned message that is none of the window, by its id or for want of one.
     unmatched: Option<Error>,
-    /// Whether any message was returned.
-    any: bool,
 }
 
-impl ReturnedMessages {
-    /// Separates a confirm from the returned message that lapin attached to it.
-    fn extract(&mut self, confirmation: Confirmation) -> PublishOutcome {
-        let (outcome, message) = match confirmation {
-            Confirmation::Nack(message) => (PublishOutcome::Nack, message),
-            Confirmation::Ack(message) => (PublishOutcome::Ack, message),
-            // lapin answers this outside confirm mode. Every channel of this crate is in confirm
-            // mode, so treat it as no proof.
-            Confirmation::NotRequested => (PublishOutcome::Nack, None),
-        };
-        if let Some(message) = message {
-            self.any = true;
-            let id = message.delivery.properties.message_id().as_ref();
-            match id.and_then(|id| Uuid::try_parse(id.as_str()).ok()) {
-                Some(id) => _ = self.reasons.insert(id, unroutable(&message)),
-                None => self.unmatched = Some(unroutable(&message)),
-            }
-        }
-        outcome
-    }
-
+impl ReturnReasons {
     /// Attributes the returned messages to the messages of the window.
     ///
     /// A window of one message has only one that can be meant.
-    fn attribute(&mut self, published: &[&Message]) {
+    fn attribute(returned: &[ReturnedMessage], published: &[&Message]) -> Self {
+        let mut attributed = Self { reasons: HashMap::new(), unmatched: None };
+        if returned.is_empty() {
+            return attributed;
+        }
         let ids: HashSet<_> = published.iter().map(|message| message.id()).collect();
-        let foreign: Vec<_> = self.reasons.keys().filter(|id| !ids.contains(id)).copied().collect();
-        for id in foreign {
-            self.unmatched = self.reasons.remove(&id);
+        for message in returned {
+            let id = message.id.as_ref().and_then(|id| Uuid::try_parse(id.as_str()).ok());
+            let id = id.filter(|id| ids.contains(id)).or(match published {
+                [only] => Some(only.id()),
+                _ => None,
+            });
+            match id {
+                Some(id) => _ = attributed.reasons.insert(id, unroutable(message)),
+                None => attributed.unmatched = Some(unroutable(message)),
+            }
         }
-        if let [message] = published
-            && let Some(reason) = self.unmatched.take()
-        {
-            self.reasons.insert(message.id(), reason);
-        }
+        attributed
     }
 }
 
 /// Returns the error of a returned message.
-fn unroutable(message: &BasicReturnMessage) -> Error {
-    let reason = printable(message.reply_text.as_str(), 64);
-    let queue = printable(message.delivery.routing_key.as_str(), 255);
+fn unroutable(message: &ReturnedMessage) -> Error {
+    let reason = printable(message.reason.as_str(), 64);
+    let queue = printable(message.routing_key.as_str(), 255);
     Error::new(
         ErrorKind::Rejected,
         format!(
             "unroutable: the broker has no queue for `{queue}` ({} {reason}): bind a queue to the \
              exchange",
-            message.reply_code
+            message.code
         ),
     )
 }

@@ -1,7 +1,6 @@
 //! A connection with one channel in confirm mode, for publishing.
 //!
-//! A source uses a [`Connection`] without this module. Only one task may use the channel, because
-//! lapin counts the confirms of a shared channel wrongly.
+//! A source uses a [`Connection`] without this module.
 
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use tokio::time::timeout;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::Operation;
+use crate::publish_frames::PublishFrames;
 use crate::runtime::silently;
 
 /// A connection and its channel for publishing.
@@ -21,8 +21,10 @@ use crate::runtime::silently;
 pub(crate) struct Publisher {
     /// The connection, with the declarations' channels and the background tasks.
     pub(crate) connection: Connection,
-    /// The channel in confirm mode.
-    pub(crate) channel: Channel,
+    /// The channel in confirm mode. lapin publishes nothing on it.
+    channel: Channel,
+    /// The buffer for the frames of publishes on the channel.
+    pub(crate) frames: PublishFrames,
     /// Whether the broker has answered for a message on this connection, by an ack or a nack.
     pub(crate) has_answered: bool,
     pub(crate) counters: Arc<BrokerCounters>,
@@ -39,27 +41,33 @@ impl Publisher {
         config: &Config,
         counters: &Arc<BrokerCounters>,
     ) -> Result<Self> {
-        let channel = open_confirming_channel(&connection, config).await?;
-        Ok(Self { connection, channel, has_answered: false, counters: Arc::clone(counters) })
+        let (channel, frames) = open_confirming_channel(&connection, config).await?;
+        let counters = Arc::clone(counters);
+        Ok(Self { connection, channel, frames, has_answered: false, counters })
     }
 
     /// Returns whether the connection and its channel are open.
     pub(crate) fn is_usable(&self) -> bool {
-        self.connection.is_usable() && self.channel.status().connected()
+        self.connection.is_usable()
+            && self.channel.status().connected()
+            && !self.connection.answers.has_failed()
     }
 
     /// Replaces the channel by a new one, within `rabbit.connect_timeout`.
     ///
     /// Call it only while no message on the old channel is unconfirmed: their confirms would be lost.
     pub(crate) async fn renew_channel(&mut self, config: &Config) -> Result<()> {
-        self.channel = open_confirming_channel(&self.connection, config).await?;
+        (self.channel, self.frames) = open_confirming_channel(&self.connection, config).await?;
         Ok(())
     }
 }
 
 /// Opens a channel in confirm mode (RabbitMQ's extension `confirm.select`): the broker answers every
 /// publish with an ack or a nack.
-async fn open_confirming_channel(connection: &Connection, config: &Config) -> Result<Channel> {
+async fn open_confirming_channel(
+    connection: &Connection,
+    config: &Config,
+) -> Result<(Channel, PublishFrames)> {
     let open = async {
         let channel = connection.open_channel().await?;
         match channel.confirm_select(ConfirmSelectOptions::default()).await {
@@ -67,8 +75,14 @@ async fn open_confirming_channel(connection: &Connection, config: &Config) -> Re
             Err(error) => Err(connection.context.explain(&error, Operation::Declare)),
         }
     };
-    timeout(config.endpoint.connect_timeout, silently(open)).await.unwrap_or_else(|_| {
+    let Ok(channel) = timeout(config.endpoint.connect_timeout, silently(open)).await else {
         let blocked = connection.blocked();
-        Err(connection.context.unanswered_error("did not open a channel", blocked.as_deref()))
-    })
+        return Err(connection
+            .context
+            .unanswered_error("did not open a channel", blocked.as_deref()));
+    };
+    let channel = channel?;
+    connection.answers.begin_channel(channel.id());
+    let frames = PublishFrames::new(channel.id(), connection.frame_max());
+    Ok((channel, frames))
 }

@@ -8,7 +8,6 @@ use notify_core::source::{Credit, DeliverySettlements, Reception, SettlementMode
 use notify_core::transport::Finding;
 use notify_core::{Error, ErrorKind, Result};
 use notify_net::OnceWarnings;
-use notify_net::guard::amqp091::Amqp091Guard;
 use tokio::task::JoinSet;
 
 use super::inspection::{self, QueueDepths};
@@ -17,7 +16,7 @@ use super::session::{BoxFuture, KeptConnection, SessionEvent, SourceSession};
 use super::source_config::RabbitSourceConfig;
 use super::stream_checkpoint::CheckpointFile;
 use super::stream_cursor::StreamCursor;
-use crate::connection::{Connection, connection_name};
+use crate::connection::{Connection, ConnectionPurpose, connection_name};
 
 /// Reads notifications from RabbitMQ: through a tap of its own, or from queues of others.
 ///
@@ -299,8 +298,8 @@ async fn connect(
     warnings: &Arc<OnceWarnings>,
     max_bytes: usize,
 ) -> Result<Connection> {
-    let max_bytes = u64::try_from(max_bytes).unwrap_or(u64::MAX);
-    let guard = Amqp091Guard::receiver(max_bytes);
+    let max_body_bytes = u64::try_from(max_bytes).unwrap_or(u64::MAX);
+    let purpose = ConnectionPurpose::Consume { max_body_bytes };
     let name = connection_name(Some(&config.name));
-    Connection::open(&config.endpoint, &guard, &name, warnings).await
+    Connection::open(&config.endpoint, purpose, &name, warnings).await
 }
