@@ -7,15 +7,19 @@
 //! The answers do not reach lapin: [`wire`](crate::wire) takes them out of the stream. lapin would complete a
 //! promise for each confirm, and attach a returned message to the confirm that comes next.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use amq_protocol::frame::{AMQPFrame, parse_frame};
-use amq_protocol::protocol::{AMQPClass, AMQPError, basic, channel, connection};
+use amq_protocol::protocol::constants::{FRAME_BODY, FRAME_HEADER, FRAME_METHOD};
+use amq_protocol::protocol::{AMQPClass, basic};
+use lapin::ChannelStatus;
 use lapin::types::ShortString;
 use notify_net::guard::Violation;
-use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
+
+use crate::channel_watch::{ChannelFate, ChannelWatch};
+use crate::wire::MessageFrames;
 
 /// The answers on one connection, on its latest channel for publishing.
 ///
@@ -23,8 +27,7 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Debug, Default)]
 pub(crate) struct PublishAnswers {
     state: Mutex<AnswerState>,
-    /// Wakes the task that waits, when the window is complete or has failed.
-    changed: Notify,
+    watch: Arc<ChannelWatch>,
 }
 
 /// The broker's confirm of one publish.
@@ -59,10 +62,11 @@ pub(crate) struct WindowAnswers {
 
 #[derive(Debug, Default)]
 struct AnswerState {
-    channel: u16,
     /// The number of the window's first message.
     first_tag: u64,
     confirms: Vec<Option<Confirm>>,
+    /// The number of messages that are sent, or about to be.
+    sent: usize,
     /// The number of messages without a confirm.
     missing: usize,
     /// No message before this index lacks a confirm.
@@ -71,23 +75,13 @@ struct AnswerState {
     returned: Vec<ReturnedMessage>,
     /// The returned message whose content is arriving, and its bytes that are still missing.
     incoming: Option<(ReturnedMessage, u64)>,
-    channel_error: Option<lapin::Error>,
-    connection_error: Option<lapin::Error>,
-    has_ended: bool,
 }
 
 impl PublishAnswers {
     /// Begins with the first publish of a channel in confirm mode.
-    pub(crate) fn begin_channel(&self, channel: u16) {
-        let mut state = self.lock();
-        let (connection_error, has_ended) = (state.connection_error.take(), state.has_ended);
-        *state = AnswerState {
-            channel,
-            first_tag: 1,
-            connection_error,
-            has_ended,
-            ..Default::default()
-        };
+    pub(crate) fn begin_channel(&self, channel: u16, status: Option<ChannelStatus>) {
+        *self.lock() = AnswerState { first_tag: 1, ..AnswerState::default() };
+        self.watch.begin(channel, status);
     }
 
     /// Begins a window of `count` messages, which will be published in order.
@@ -95,9 +89,15 @@ impl PublishAnswers {
         let mut state = self.lock();
         state.confirms.clear();
         state.confirms.resize(count, None);
+        state.sent = 0;
         state.missing = count;
         state.confirmed_until = 0;
         state.last_confirm = None;
+    }
+
+    /// Records that the first `count` messages of the window are about to be sent.
+    pub(crate) fn begin_send(&self, count: usize) {
+        self.lock().sent = count;
     }
 
     /// Ends the window, and returns its answers so far.
@@ -107,109 +107,38 @@ impl PublishAnswers {
         let mut state = self.lock();
         state.first_tag += state.confirms.len() as u64;
         state.missing = 0;
+        // Without all of its content, a returned message has no id.
+        let incoming = state.incoming.take();
+        state.returned.extend(incoming.map(|(message, _)| message));
         WindowAnswers {
             confirms: std::mem::take(&mut state.confirms),
             returned: std::mem::take(&mut state.returned),
-            error: state.error(),
+            error: match self.watch.fate() {
+                ChannelFate::Failed(error) => Some(error),
+                ChannelFate::Open | ChannelFate::Ending(_) => None,
+            },
         }
     }
 
-    /// Returns whether nothing more can be published on the channel.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.lock().has_failed()
-    }
-
-    /// Waits until the window is complete or has failed. Returns `false` if no confirm comes for `time`.
-    ///
-    /// A connection that ended may still tell its reason. The wait for it is short.
-    pub(crate) async fn wait(&self, time: Duration) -> bool {
+    /// Waits until the window is complete or has failed, or no confirm came for `time`.
+    pub(crate) async fn wait(&self, time: Duration) {
         let start = Instant::now();
-        let mut ended_at = None;
         loop {
-            let deadline = {
+            let last_confirm = {
                 let state = self.lock();
-                if state.missing == 0 || state.error().is_some() {
-                    return true;
+                if state.missing == 0 {
+                    return;
                 }
-                if state.has_ended {
-                    *ended_at.get_or_insert_with(Instant::now) + REASON_TIMEOUT
-                } else {
-                    state.last_confirm.map_or(start, |last| last.max(start)) + time
-                }
+                state.last_confirm.unwrap_or(start).max(start)
             };
-            if Instant::now() >= deadline {
-                return ended_at.is_some();
-            }
-            // An answer since the look at the state has left a permit.
-            let _ = timeout_at(deadline, self.changed.notified()).await;
+            let deadline = match self.watch.fate() {
+                ChannelFate::Failed(_) => return,
+                ChannelFate::Ending(deadline) => deadline,
+                ChannelFate::Open if last_confirm.elapsed() >= time => return,
+                ChannelFate::Open => last_confirm + time,
+            };
+            let _ = timeout_at(deadline, self.watch.changed()).await;
         }
-    }
-
-    /// Records the error that ended the connection.
-    pub(crate) fn fail(&self, error: lapin::Error) {
-        let mut state = self.lock();
-        // The broker's own words come first.
-        state.connection_error.get_or_insert(error);
-        drop(state);
-        self.changed.notify_one();
-    }
-
-    /// Records that the connection is gone.
-    pub(crate) fn end(&self) {
-        self.lock().has_ended = true;
-        self.changed.notify_one();
-    }
-
-    /// Takes a frame that concerns a publish. Returns whether it is an answer, which lapin must not see.
-    ///
-    /// Call it only with frames that the guard has checked.
-    ///
-    /// # Errors
-    ///
-    /// A violation if the broker confirms a message that was not sent.
-    pub(crate) fn take(&self, frame: &[u8]) -> Result<bool, Violation> {
-        let [kind, high, low, ..] = *frame else { return Ok(false) };
-        let channel = u16::from_be_bytes([high, low]);
-        match kind {
-            METHOD => {}
-            // Only a returned message has content here, because no consumer runs on this connection.
-            CONTENT_HEADER | BODY => {
-                let mut state = self.lock();
-                if channel == state.channel {
-                    state.take_content(frame);
-                }
-                return Ok(true);
-            }
-            _ => return Ok(false),
-        }
-        // lapin reports a malformed frame.
-        let Ok((_, AMQPFrame::Method(_, method))) = parse_frame(frame) else { return Ok(false) };
-        let mut state = self.lock();
-        let is_answer = match method {
-            AMQPClass::Basic(answer) => {
-                // A channel that was replaced has no unconfirmed message.
-                if channel == state.channel {
-                    state.take_answer(answer)?;
-                }
-                true
-            }
-            AMQPClass::Channel(channel::AMQPMethod::Close(close)) if channel == state.channel => {
-                state.channel_error = Some(closed(AMQPError::try_from(close)));
-                false
-            }
-            AMQPClass::Connection(connection::AMQPMethod::Close(close)) => {
-                state.connection_error = Some(closed(AMQPError::try_from(close)));
-                false
-            }
-            _ => return Ok(false),
-        };
-        let is_over = state.missing == 0 || state.has_failed();
-        drop(state);
-        // One wake-up for a window, not one for each confirm.
-        if is_over {
-            self.changed.notify_one();
-        }
-        Ok(is_answer)
     }
 
     fn lock(&self) -> MutexGuard<'_, AnswerState> {
@@ -217,20 +146,46 @@ impl PublishAnswers {
     }
 }
 
+impl MessageFrames for PublishAnswers {
+    fn take(&self, frame: &[u8]) -> Result<bool, Violation> {
+        let [kind, high, low, ..] = *frame else { return Ok(false) };
+        let channel = u16::from_be_bytes([high, low]);
+        match kind {
+            FRAME_METHOD => {}
+            // Only a returned message has content here, because no consumer runs on this connection.
+            FRAME_HEADER | FRAME_BODY => {
+                if self.watch.is_current(channel) {
+                    self.lock().take_content(frame);
+                }
+                return Ok(true);
+            }
+            _ => return Ok(false),
+        }
+        // lapin reports a malformed frame.
+        let Ok((_, AMQPFrame::Method(_, method))) = parse_frame(frame) else { return Ok(false) };
+        let AMQPClass::Basic(answer) = method else {
+            self.watch.record(channel, method);
+            return Ok(false);
+        };
+        // A channel that was replaced has no unconfirmed message.
+        if self.watch.is_current(channel) {
+            let mut state = self.lock();
+            state.take_answer(answer)?;
+            // One wake-up for a window, not one for each confirm.
+            if state.missing == 0 {
+                drop(state);
+                self.watch.wake();
+            }
+        }
+        Ok(true)
+    }
+
+    fn watch(&self) -> &Arc<ChannelWatch> {
+        &self.watch
+    }
+}
+
 impl AnswerState {
-    fn has_failed(&self) -> bool {
-        self.has_ended || self.channel_error.is_some() || self.connection_error.is_some()
-    }
-
-    /// Returns the most informative error: the broker's words say more than an error of the socket.
-    fn error(&self) -> Option<lapin::Error> {
-        let is_reply =
-            |error: &&lapin::Error| matches!(error.kind(), lapin::ErrorKind::ProtocolError(_));
-        let connection_error = self.connection_error.as_ref();
-        let error = connection_error.filter(is_reply).or(self.channel_error.as_ref());
-        error.or(connection_error).cloned()
-    }
-
     /// Records a method of the class `basic`.
     fn take_answer(&mut self, answer: basic::AMQPMethod) -> Result<(), Violation> {
         match answer {
@@ -247,7 +202,9 @@ impl AnswerState {
                     routing_key: returned.routing_key,
                     id: None,
                 };
-                self.incoming = Some((message, 0));
+                // The content of the one before has not come.
+                let incoming = self.incoming.replace((message, 0));
+                self.returned.extend(incoming.map(|(message, _)| message));
                 Ok(())
             }
             _ => Ok(()),
@@ -256,7 +213,7 @@ impl AnswerState {
 
     /// Records the confirm of one message, or of all up to `tag`.
     fn confirm(&mut self, tag: u64, multiple: bool, confirm: Confirm) -> Result<(), Violation> {
-        let sent = self.confirms.len() as u64;
+        let sent = self.sent as u64;
         let count = match (tag, multiple) {
             // All that were published (section 1.8.3.13 of the reference).
             (0, true) => sent,
@@ -286,7 +243,7 @@ impl AnswerState {
     /// Records a part of a returned message's content: its header, or a part of its body.
     fn take_content(&mut self, frame: &[u8]) {
         let Some((mut message, mut rest)) = self.incoming.take() else { return };
-        if frame.first() == Some(&BODY) {
+        if frame.first() == Some(&FRAME_BODY) {
             rest = rest.saturating_sub(frame.len().saturating_sub(FRAME_OVERHEAD) as u64);
         } else if let Ok((_, AMQPFrame::Header(_, header))) = parse_frame(frame) {
             message.id.clone_from(header.properties.message_id());
@@ -300,23 +257,8 @@ impl AnswerState {
     }
 }
 
-/// Returns lapin's error for a method that closes a channel or a connection.
-fn closed(reply: Result<AMQPError, impl Sized>) -> lapin::Error {
-    match reply {
-        Ok(reply) => lapin::ErrorKind::ProtocolError(reply).into(),
-        // The reply code is none of an error.
-        Err(_) => lapin::ErrorKind::InvalidConnectionState(lapin::ConnectionState::Closed).into(),
-    }
-}
-
-/// The types of frames (AMQP 0-9-1, section 4.2.3).
-const METHOD: u8 = 1;
-const CONTENT_HEADER: u8 = 2;
-const BODY: u8 = 3;
 /// The bytes of a frame beside its payload.
 const FRAME_OVERHEAD: usize = 8;
-/// The time for lapin to tell why a connection ended.
-const REASON_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -369,8 +311,9 @@ mod tests {
     /// Creates the answers of a window.
     fn window(count: usize) -> PublishAnswers {
         let answers = PublishAnswers::default();
-        answers.begin_channel(CHANNEL);
+        answers.begin_channel(CHANNEL, None);
         answers.begin_window(count);
+        answers.begin_send(count);
         answers
     }
 
@@ -419,12 +362,14 @@ mod tests {
         take(&answers, &[ack(3, true)]);
         assert_eq!(letters(&answers.end_window()), "aaa");
         answers.begin_window(2);
+        answers.begin_send(2);
         // A confirm of the earlier window, which the broker repeats.
         take(&answers, &[nack(2, false), ack(5, false)]);
         assert_eq!(letters(&answers.end_window()), "-a");
 
-        answers.begin_channel(CHANNEL + 1);
+        answers.begin_channel(CHANNEL + 1, None);
         answers.begin_window(1);
+        answers.begin_send(1);
         let of_old_channel = ack(1, false);
         take(&answers, &[of_old_channel]);
         assert_eq!(letters(&answers.end_window()), "-");
@@ -437,6 +382,11 @@ mod tests {
             let expected = Violation::Frame("confirmed a message that was not sent");
             assert_eq!(window(3).take(&frame), Err(expected));
         }
+        let answers = window(3);
+        answers.begin_send(1);
+        assert_eq!(answers.take(&ack(0, true)), Ok(true));
+        assert!(answers.take(&ack(2, false)).is_err(), "not sent yet");
+        assert_eq!(letters(&answers.end_window()), "a--");
         assert!(PublishAnswers::default().take(&ack(1, false)).is_ok(), "no channel publishes");
     }
 
@@ -459,57 +409,38 @@ mod tests {
         }
     }
 
-    /// lapin also sees the end of a channel and of the connection. The broker's words are the reason, whatever
-    /// else is reported.
-    #[tokio::test(start_paused = true)]
-    async fn the_reply_of_the_broker_is_the_reason() {
-        let of_channel = AMQPClass::Channel(channel::AMQPMethod::Close(channel::Close {
-            reply_code: 406,
-            reply_text: "PRECONDITION_FAILED - size".into(),
-            class_id: 60,
-            method_id: 40,
-        }));
-        let of_connection =
-            AMQPClass::Connection(connection::AMQPMethod::Close(connection::Close {
-                reply_code: 320,
-                reply_text: "CONNECTION_FORCED - shutdown".into(),
-                class_id: 0,
-                method_id: 0,
-            }));
-        for (channel, close, code) in [(CHANNEL, of_channel, 406), (0, of_connection, 320)] {
-            let answers = window(2);
+    /// A returned message whose content never comes has no id, whatever comes instead.
+    #[test]
+    fn an_incomplete_return_has_no_id() {
+        for rest in [&[][..], &returned(Some("b"), 0)] {
+            let answers = window(1);
+            take(&answers, &returned(Some("a"), 2)[..1]);
+            take(&answers, rest);
             take(&answers, &[ack(1, false)]);
-            assert!(!answers.has_failed());
-            assert_eq!(answers.take(&encode(&AMQPFrame::Method(channel, close))), Ok(false));
-            answers.fail(lapin::ErrorKind::MissingHeartbeatError.into());
-            answers.end();
-            assert!(answers.has_failed() && answers.wait(TIMEOUT).await);
-            let window = answers.end_window();
-            assert_eq!(letters(&window), "a-");
-            let error = window.error.unwrap();
-            let lapin::ErrorKind::ProtocolError(reply) = error.kind() else { panic!("{error}") };
-            assert_eq!(reply.get_id(), code);
+            let returned = answers.end_window().returned;
+            let ids: Vec<_> = returned.iter().map(|message| message.id.is_some()).collect();
+            assert_eq!(ids, if rest.is_empty() { vec![false] } else { vec![false, true] });
         }
     }
 
-    /// The reason of a lost connection may come a little later, or never.
+    /// A window ends with its channel, or with a connection that is lost without a reason.
     #[tokio::test(start_paused = true)]
-    async fn waits_for_the_reason_of_a_lost_connection() {
-        let answers = window(1);
-        answers.end();
-        let fail = async {
-            tokio::time::sleep(REASON_TIMEOUT / 2).await;
-            answers.fail(lapin::ErrorKind::MissingHeartbeatError.into());
-        };
-        assert!(tokio::join!(answers.wait(TIMEOUT), fail).0);
-        assert!(answers.end_window().error.is_some());
-
-        let answers = window(1);
-        answers.end();
-        let start = Instant::now();
-        assert!(answers.wait(TIMEOUT).await);
-        assert_eq!(start.elapsed(), REASON_TIMEOUT);
-        assert!(answers.end_window().error.is_none());
+    async fn a_window_ends_with_its_channel() {
+        for is_lost in [false, true] {
+            let answers = window(2);
+            take(&answers, &[ack(1, false)]);
+            if is_lost {
+                answers.watch.lose();
+            } else {
+                answers.watch.fail(lapin::ErrorKind::MissingHeartbeatError.into());
+            }
+            let start = Instant::now();
+            answers.wait(TIMEOUT).await;
+            assert!(start.elapsed() < TIMEOUT);
+            let window = answers.end_window();
+            assert_eq!(letters(&window), "a-");
+            assert!(window.error.is_some());
+        }
     }
 
     /// The timeout counts from the last confirm, or from the begin of the wait. A wait may take several timeouts, as
@@ -531,7 +462,7 @@ mod tests {
                     take(&answers, &[ack(tag, false)]);
                 }
             };
-            assert!(!tokio::join!(answers.wait(TIMEOUT), confirm).0);
+            tokio::join!(answers.wait(TIMEOUT), confirm);
             let last = confirms.last().map_or(0, |&(millis, _)| millis);
             assert_eq!(start.elapsed(), Duration::from_millis(last) + TIMEOUT, "{confirms:?}");
         }

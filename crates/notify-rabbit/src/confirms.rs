@@ -14,7 +14,7 @@
 use std::time::Duration;
 
 use notify_core::{Error, Message};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::answers::WindowAnswers;
 use crate::config::{Config, DeclareMode};
@@ -65,8 +65,8 @@ pub(crate) async fn publish_all(
     topology: &Topology,
     messages: &[&Message],
 ) -> (WindowAnswers, Option<PublishFailure>) {
-    let Publisher { connection, frames, counters, .. } = publisher;
-    connection.answers.begin_window(messages.len());
+    let Publisher { connection, answers, frames, counters, .. } = publisher;
+    answers.begin_window(messages.len());
     // The number of messages up to the end of each write, and its time.
     let mut writes = Vec::new();
     let mut failure = None;
@@ -81,11 +81,12 @@ pub(crate) async fn publish_all(
         if frames.bytes().len() < WRITE_BYTES && index + 1 < messages.len() {
             continue;
         }
-        writes.push((index + 1, Instant::now()));
-        if !connection.wait_until_unblocked(config.confirm_timeout).await {
+        if timeout(config.confirm_timeout, connection.wait_for_permission()).await.is_err() {
             failure = Some(PublishFailure::Timeout);
             break;
         }
+        writes.push((index + 1, Instant::now()));
+        answers.begin_send(index + 1);
         match connection.writer.write(frames.bytes(), config.confirm_timeout).await {
             Ok(WriteEnd::Complete) => frames.clear(),
             // The answers hold the reason.
@@ -102,8 +103,8 @@ pub(crate) async fn publish_all(
     }
     // After a failure, only what the broker has sent already is awaited.
     let time = if failure.is_some() { GRACE_PERIOD } else { config.confirm_timeout };
-    let is_silent = !connection.answers.wait(time).await;
-    let answers = connection.answers.end_window();
+    answers.wait(time).await;
+    let answers = answers.end_window();
     let answered_at = Instant::now();
     let mut start = 0;
     for (end, written_at) in writes {
@@ -116,12 +117,7 @@ pub(crate) async fn publish_all(
     }
     let failure = match &answers.error {
         Some(error) => PublishFailure::Lapin(error.clone()),
-        None if is_silent => failure.unwrap_or(PublishFailure::Timeout),
-        // The connection ended without a reason.
-        None => failure.unwrap_or_else(|| {
-            let closed = lapin::ConnectionState::Closed;
-            PublishFailure::Lapin(lapin::ErrorKind::InvalidConnectionState(closed).into())
-        }),
+        None => failure.unwrap_or(PublishFailure::Timeout),
     };
     (answers, Some(failure))
 }

@@ -40,11 +40,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::instrument::WithSubscriber;
 
-use crate::answers::PublishAnswers;
+use crate::channel_watch::ChannelWatch;
 use crate::config::virtual_host;
 use crate::error::{ErrorContext, Operation};
 use crate::runtime::{SilentRuntime, silence_current_thread, silently};
-use crate::wire::{ConnectionRules, Wire, WireWriter};
+use crate::wire::{ConnectionRules, MessageFrames, Wire, WireWriter};
 
 /// An open connection.
 pub(crate) struct Connection {
@@ -60,20 +60,10 @@ pub(crate) struct Connection {
     pub(crate) product: String,
     /// The broker's reason while it blocks publishers.
     blocked: watch::Receiver<Option<String>>,
-    /// The writer for publishes.
+    /// The writer for frames that lapin must not see.
     pub(crate) writer: Arc<WireWriter>,
-    /// The answers to publishes.
-    pub(crate) answers: Arc<PublishAnswers>,
-}
-
-/// What a connection is for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum ConnectionPurpose {
-    /// Publishing: the answers to publishes go to [`Connection::answers`].
-    Publish,
-    /// Consuming bodies of at most this many bytes.
-    #[cfg(feature = "source")]
-    Consume { max_body_bytes: u64 },
+    /// The fate of the channel in use.
+    pub(crate) watch: Arc<ChannelWatch>,
 }
 
 /// A handle of a background task. Dropping it aborts the task, so no task outlives its connection.
@@ -82,8 +72,9 @@ pub(crate) struct ConnectionTask(JoinHandle<()>);
 impl Connection {
     /// Connects and logs in to the first host that accepts, within `rabbit.connect_timeout`.
     ///
-    /// Reads the password and the TLS files again. `name` is the connection's name in the broker's management
-    /// tools. Errors name the options of the table that `warnings` belong to.
+    /// Reads the password and the TLS files again. `guard` checks what the broker sends. `name` is the
+    /// connection's name in the broker's management tools. Errors name the options of the table that
+    /// `warnings` belong to. Returns the connection, and the frames of messages on it.
     ///
     /// # Errors
     ///
@@ -94,23 +85,23 @@ impl Connection {
     /// # Cancel safety
     ///
     /// Dropping the future closes the socket and ends lapin's thread.
-    pub(crate) async fn open(
+    pub(crate) async fn open<M: MessageFrames + Default + 'static>(
         endpoint: &Endpoint,
-        purpose: ConnectionPurpose,
+        guard: &Amqp091Guard,
         name: &str,
         warnings: &Arc<OnceWarnings>,
-    ) -> Result<Self> {
+    ) -> Result<(Self, Arc<M>)> {
         let password = &endpoint.read_password().await?;
         let dialer = Dialer::new(endpoint).await?;
         let log_in = |stream, shutdown_guard| {
             let table = warnings.strategy();
-            let login = LoginAttempt { endpoint, purpose, password, name, table };
+            let login = LoginAttempt { endpoint, guard, password, name, table };
             silently(login.run(stream, shutdown_guard))
         };
-        let mut connection = dialer.open(log_in).await?;
+        let (mut connection, messages) = dialer.open(log_in).await?;
         warnings.log_connected(&connection.peer, &connection.product, endpoint);
         connection.watch_events(warnings);
-        Ok(connection)
+        Ok((connection, messages))
     }
 
     /// Returns whether the connection is open.
@@ -136,11 +127,15 @@ impl Connection {
         self.blocked.borrow().clone()
     }
 
-    /// Waits until the broker does not block publishers, for at most `time`. Returns whether it does not.
-    pub(crate) async fn wait_until_unblocked(&self, time: Duration) -> bool {
+    /// Waits until the broker takes publishes, or the channel or the connection has ended.
+    pub(crate) async fn wait_for_permission(&self) {
         let mut blocked = self.blocked.clone();
-        // The end of the connection ends the wait too.
-        timeout(time, blocked.wait_for(Option::is_none)).await.is_ok()
+        tokio::select! {
+            biased;
+            _ = blocked.wait_for(Option::is_none) => {}
+            _ = self.watch.failure() => {}
+        }
+        self.watch.flowing().await;
     }
 
     /// Returns the negotiated limit of a frame in bytes; 0 is none.
@@ -154,7 +149,7 @@ impl Connection {
         let (sender, receiver) = watch::channel(None);
         self.blocked = receiver;
         let (host, warnings) = (self.context.host.clone(), Arc::clone(warnings));
-        let (answers, status) = (Arc::clone(&self.answers), self.lapin.status().clone());
+        let (watch, status) = (Arc::clone(&self.watch), self.lapin.status().clone());
         let events = self.lapin.events_listener();
         self.own_task(ConnectionTask::spawn(async move {
             let mut events = pin!(events);
@@ -168,8 +163,10 @@ impl Connection {
                         sender.send_replace(None);
                         warnings.log_unblocked(&host);
                     }
-                    // Errors of channels are events too.
-                    Event::Error(error) if !status.connected() => answers.fail(error),
+                    // Errors of channels are events too. The replies of the broker are known already.
+                    Event::Error(error) if !status.connected() && !error.is_amqp_error() => {
+                        watch.fail(error);
+                    }
                     _ => {}
                 }
             }
@@ -250,7 +247,7 @@ async fn open_channel(connection: &lapin::Connection, context: &ErrorContext) ->
 #[derive(Clone, Copy)]
 struct LoginAttempt<'a> {
     endpoint: &'a Endpoint,
-    purpose: ConnectionPurpose,
+    guard: &'a Amqp091Guard,
     password: &'a Secret,
     name: &'a str,
     table: &'static str,
@@ -262,24 +259,20 @@ impl LoginAttempt<'_> {
     /// # Cancel safety
     ///
     /// Dropping the future drops the guard, which closes the socket and ends lapin's thread.
-    async fn run(self, stream: BrokerStream, shutdown_guard: ShutdownGuard) -> Result<Connection> {
+    async fn run<M: MessageFrames + Default + 'static>(
+        self,
+        stream: BrokerStream,
+        shutdown_guard: ShutdownGuard,
+    ) -> Result<(Connection, Arc<M>)> {
         let peer = stream.peer().clone();
         let report = GuardReport::default();
         let context = ErrorContext::new(&peer.host, self.endpoint, self.table, report.clone());
 
-        let answers = Arc::<PublishAnswers>::default();
-        let rules = match self.purpose {
-            ConnectionPurpose::Publish => ConnectionRules {
-                guard: Amqp091Guard::sender(),
-                answers: Some(Arc::clone(&answers)),
-            },
-            #[cfg(feature = "source")]
-            ConnectionPurpose::Consume { max_body_bytes } => {
-                ConnectionRules { guard: Amqp091Guard::receiver(max_body_bytes), answers: None }
-            }
-        };
+        let messages = Arc::<M>::default();
+        let watch = Arc::clone(messages.watch());
+        let rules = ConnectionRules::new(self.guard.clone(), Arc::clone(&messages) as _);
         let stream = GuardedStream::new(stream, rules, report.clone());
-        let wire = Wire::new(stream, Arc::clone(&answers));
+        let wire = Wire::new(stream, Arc::clone(&watch));
         let writer = wire.writer();
         let wire = Mutex::new(Some(wire));
         // lapin calls this in its own thread, to get a connected stream.
@@ -300,7 +293,7 @@ impl LoginAttempt<'_> {
         )
         .await
         .map_err(|error| context.explain(&error, Operation::Login))?;
-        Ok(Connection {
+        let connection = Connection {
             _shutdown_guard: shutdown_guard,
             tasks: Vec::new(),
             lapin: Arc::new(lapin),
@@ -309,8 +302,9 @@ impl LoginAttempt<'_> {
             product: product(report.greeting().unwrap_or_default()),
             blocked: watch::channel(None).1,
             writer,
-            answers,
-        })
+            watch,
+        };
+        Ok((connection, messages))
     }
 
     /// Builds lapin's form of the URL without lapin's parser, which takes an IPv6 address for

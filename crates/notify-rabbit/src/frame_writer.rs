@@ -1,4 +1,4 @@
-//! The half of a stream to which lapin and a publisher write.
+//! The half of a stream to which lapin writes, and beside it a publisher or a source: directly.
 //!
 //! Both write whole frames: while one has written a part of a frame, the other waits. Frames of different
 //! channels may come in any order, so nothing else needs coordination.
@@ -13,14 +13,14 @@ use std::time::Duration;
 use tokio::io::AsyncWrite;
 use tokio::time::timeout;
 
-use crate::answers::PublishAnswers;
+use crate::channel_watch::ChannelWatch;
 
 /// The stream with its two writers.
 #[derive(Debug)]
 pub(crate) struct FrameWriter<S> {
     output: Mutex<Output<S>>,
     waiting: Arc<WaitingWriters>,
-    answers: Arc<PublishAnswers>,
+    watch: Arc<ChannelWatch>,
 }
 
 #[derive(Debug)]
@@ -29,22 +29,22 @@ struct Output<S> {
     stream: Option<S>,
     /// The end of lapin's frame.
     lapin_frame: FrameEnd,
-    /// Whether the publisher has written a part of a frame.
-    is_publishing: bool,
+    /// Whether a part of a direct frame is written.
+    is_direct_frame_open: bool,
 }
 
 /// The tasks that wait until they can write. A socket wakes only one.
 #[derive(Debug, Default)]
 struct WaitingWriters {
     lapin: WaitingWriter,
-    publisher: WaitingWriter,
+    direct: WaitingWriter,
 }
 
 /// A task that waits until it can write.
 #[derive(Debug, Default)]
 struct WaitingWriter(Mutex<Option<Waker>>);
 
-/// The end of a publisher's write.
+/// The end of a direct write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriteEnd {
     /// All frames are written.
@@ -55,7 +55,7 @@ pub(crate) enum WriteEnd {
     Stalled,
 }
 
-/// The progress of a publisher's write, as offsets into its frames.
+/// The progress of a direct write, as offsets into its frames.
 #[derive(Debug)]
 struct WriteProgress {
     written: usize,
@@ -75,14 +75,14 @@ struct FrameEnd {
 }
 
 impl<S: AsyncWrite + Unpin> FrameWriter<S> {
-    /// Creates a writer of a new connection. `answers` tells when no more may be published.
-    pub(crate) fn new(stream: S, answers: Arc<PublishAnswers>) -> Self {
+    /// Creates a writer of a new connection. `watch` tells when the channel takes no more.
+    pub(crate) fn new(stream: S, watch: Arc<ChannelWatch>) -> Self {
         let output = Output {
             stream: Some(stream),
             lapin_frame: FrameEnd::of_connection(),
-            is_publishing: false,
+            is_direct_frame_open: false,
         };
-        Self { output: Mutex::new(output), waiting: Arc::default(), answers }
+        Self { output: Mutex::new(output), waiting: Arc::default(), watch }
     }
 
     /// Writes `frames`, which must be whole frames. After the channel has failed, only the frame in progress is
@@ -98,33 +98,33 @@ impl<S: AsyncWrite + Unpin> FrameWriter<S> {
     pub(crate) async fn write(&self, frames: &[u8], time: Duration) -> io::Result<WriteEnd> {
         let mut progress = WriteProgress { written: 0, frame_end: 0 };
         while progress.written < frames.len() {
-            let part = poll_fn(|cx| self.poll_frames(cx, frames, &mut progress));
+            let part = poll_fn(|cx| {
+                self.waiting.direct.poll(cx, || self.poll_frames(frames, &mut progress))
+            });
             let Ok(written) = timeout(time, part).await else { return Ok(WriteEnd::Stalled) };
             if !written? {
                 return Ok(WriteEnd::ChannelFailed);
             }
         }
-        match timeout(time, poll_fn(|cx| self.poll_publisher_flush(cx))).await {
+        let flush = poll_fn(|cx| {
+            let output = || self.output().poll(&self.waiting, AsyncWrite::poll_flush);
+            self.waiting.direct.poll(cx, output)
+        });
+        match timeout(time, flush).await {
             Ok(flushed) => flushed.map(|()| WriteEnd::Complete),
             Err(_) => Ok(WriteEnd::Stalled),
         }
     }
 
     /// Writes a part of `frames`. Ready with `false` if no more may be written.
-    fn poll_frames(
-        &self,
-        cx: &mut Context<'_>,
-        frames: &[u8],
-        progress: &mut WriteProgress,
-    ) -> Poll<io::Result<bool>> {
+    fn poll_frames(&self, frames: &[u8], progress: &mut WriteProgress) -> Poll<io::Result<bool>> {
         let mut output = self.output();
         // The broker ends a connection that uses a closed channel. lapin confirms the close with a frame of its
         // own, which waits for this lock.
-        let end = if self.answers.has_failed() { progress.frame_end } else { frames.len() };
+        let end = if self.watch.has_ended() { progress.frame_end } else { frames.len() };
         if progress.written >= end {
             return Poll::Ready(Ok(false));
         }
-        self.waiting.publisher.register(cx.waker());
         if output.lapin_frame.is_inside() {
             return Poll::Pending;
         }
@@ -134,32 +134,28 @@ impl<S: AsyncWrite + Unpin> FrameWriter<S> {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         progress.advance(count, frames);
-        output.is_publishing = progress.written < progress.frame_end;
-        if !output.is_publishing {
+        output.is_direct_frame_open = progress.written < progress.frame_end;
+        if !output.is_direct_frame_open {
             self.waiting.lapin.wake();
         }
         Poll::Ready(Ok(true))
     }
 
-    /// Flushes the stream for the publisher.
-    fn poll_publisher_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.waiting.publisher.register(cx.waker());
-        self.output().poll(&self.waiting, AsyncWrite::poll_flush)
-    }
-
     /// Writes a part of `bytes` for lapin.
     pub(crate) fn poll_lapin(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut output = self.output();
-        self.waiting.lapin.register(cx.waker());
-        if output.is_publishing {
-            return Poll::Pending;
-        }
-        let count = ready!(output.poll(&self.waiting, |stream, cx| stream.poll_write(cx, bytes)))?;
-        output.lapin_frame.advance(&bytes[..count]);
-        if !output.lapin_frame.is_inside() {
-            self.waiting.publisher.wake();
-        }
-        Poll::Ready(Ok(count))
+        self.waiting.lapin.poll(cx, || {
+            let mut output = self.output();
+            if output.is_direct_frame_open {
+                return Poll::Pending;
+            }
+            let write = |stream: Pin<&mut S>, cx: &mut Context<'_>| stream.poll_write(cx, bytes);
+            let count = ready!(output.poll(&self.waiting, write))?;
+            output.lapin_frame.advance(&bytes[..count]);
+            if !output.lapin_frame.is_inside() {
+                self.waiting.direct.wake();
+            }
+            Poll::Ready(Ok(count))
+        })
     }
 
     /// Flushes the stream, or closes it, for lapin.
@@ -168,17 +164,15 @@ impl<S: AsyncWrite + Unpin> FrameWriter<S> {
         cx: &mut Context<'_>,
         poll: fn(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<()>>,
     ) -> Poll<io::Result<()>> {
-        let mut output = self.output();
-        self.waiting.lapin.register(cx.waker());
-        output.poll(&self.waiting, poll)
+        self.waiting.lapin.poll(cx, || self.output().poll(&self.waiting, poll))
     }
 
-    /// Drops the stream. Ends every wait for it and for answers.
+    /// Drops the stream. Ends every wait for it.
     pub(crate) fn close(&self) {
         self.output().stream = None;
         self.waiting.lapin.wake();
-        self.waiting.publisher.wake();
-        self.answers.end();
+        self.waiting.direct.wake();
+        self.watch.lose();
     }
 
     fn output(&self) -> MutexGuard<'_, Output<S>> {
@@ -204,24 +198,31 @@ impl<S: Unpin> Output<S> {
 impl Wake for WaitingWriters {
     fn wake(self: Arc<Self>) {
         self.lapin.wake();
-        self.publisher.wake();
+        self.direct.wake();
     }
 }
 
 impl WaitingWriter {
-    fn register(&self, waker: &Waker) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *waiting {
-            Some(waiting) => waiting.clone_from(waker),
-            None => *waiting = Some(waker.clone()),
+    /// Calls `poll`, and keeps the task's waker only while that is pending.
+    fn poll<T>(&self, cx: &mut Context<'_>, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        // A wake-up during the call counts.
+        *self.lock() = Some(cx.waker().clone());
+        let polled = poll();
+        if polled.is_ready() {
+            self.lock().take();
         }
+        polled
     }
 
     fn wake(&self) {
-        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waiting = self.lock().take();
         if let Some(waiting) = waiting {
             waiting.wake();
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -382,7 +383,7 @@ mod tests {
         assert!(publish.as_mut().poll(&mut idle).is_pending());
         let close_ok = frame(1, 12);
         assert!(writer.poll_lapin(&mut idle, &close_ok).is_pending());
-        writer.answers.fail(lapin::ErrorKind::MissingHeartbeatError.into());
+        writer.watch.fail(lapin::ErrorKind::MissingHeartbeatError.into());
         let mut begin = [0; 16];
         far.read_exact(&mut begin).await.unwrap();
         let reader = tokio::spawn(async move {

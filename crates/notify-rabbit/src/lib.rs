@@ -137,12 +137,14 @@
 mod answers;
 mod backlog;
 mod broker_entity;
+mod channel_watch;
 mod check;
 mod config;
 mod confirms;
 mod connection;
 mod error;
 mod frame_writer;
+mod frames;
 mod mismatch;
 mod options;
 mod publish;
@@ -159,6 +161,7 @@ mod wire;
 use std::fmt;
 use std::sync::Arc;
 
+use answers::PublishAnswers;
 use async_trait::async_trait;
 pub use notify_core::codec::Envelope;
 use notify_core::config::{Driver, DriverOptions};
@@ -166,8 +169,9 @@ use notify_core::transport::{BrokerCounters, Finding, Lanes};
 use notify_core::{Batch, Result, Transport};
 
 pub use config::{Config, DeclareMode, MismatchPolicy, QueueType};
-use connection::{Connection, ConnectionPurpose, connection_name};
+use connection::{Connection, connection_name};
 use notify_net::OnceWarnings;
+use notify_net::guard::amqp091::Amqp091Guard;
 pub use notify_net::{
     BrokerUrl, Endpoint, Host, Password, SaslMechanism, SaslMechanismList, Secret, TlsFiles,
 };
@@ -280,10 +284,10 @@ impl Rabbit {
     }
 
     /// Opens a connection.
-    async fn open_connection(&self) -> Result<Connection> {
+    async fn open_connection(&self) -> Result<(Connection, Arc<PublishAnswers>)> {
         let Self { config, connection_name, once_warnings, .. } = self;
-        let purpose = ConnectionPurpose::Publish;
-        Connection::open(&config.endpoint, purpose, connection_name, once_warnings).await
+        let guard = Amqp091Guard::sender();
+        Connection::open(&config.endpoint, &guard, connection_name, once_warnings).await
     }
 
     /// Takes the open connection, or opens one and declares the exchange and the queues.
@@ -291,7 +295,7 @@ impl Rabbit {
         if let Some(publisher) = self.publisher.take().filter(Publisher::is_usable) {
             return Ok(publisher);
         }
-        let mut connection = self.open_connection().await?;
+        let (mut connection, answers) = self.open_connection().await?;
         self.publish_state.judge.forget_times();
         connection.count_blocked_time(&self.counters);
         self.topology.ensure(&connection, &self.config).await?;
@@ -300,7 +304,7 @@ impl Rabbit {
                 backlog::monitor(&connection, &self.topology, &self.config, &self.warned_queues);
             connection.own_task(monitor);
         }
-        let publisher = Publisher::open(connection, &self.config, &self.counters).await?;
+        let publisher = Publisher::open(connection, answers, &self.config, &self.counters).await?;
         if std::mem::replace(&mut self.has_connected, true) {
             self.counters.add_reconnect();
         }
@@ -428,7 +432,7 @@ impl Transport for Rabbit {
     /// Checks broker, TLS, login, exchange, queues and the permission to write, over a connection of
     /// its own.
     async fn check(&mut self) -> Result<Vec<Finding>> {
-        let connection = self.open_connection().await?;
+        let (connection, _) = self.open_connection().await?;
         let findings = check::check(&connection, &self.topology, &self.config).await?;
         // The findings are complete, even if the broker does not confirm the close.
         drop(connection.close().await);

@@ -1,8 +1,7 @@
 //! The frames of a publish: the method, the content header with the properties, and the body in parts.
 
-use std::sync::Arc;
-
-use amq_protocol::frame::{AMQPContentHeader, AMQPFrame, gen_frame};
+use amq_protocol::frame::{AMQPContentHeader, AMQPFrame};
+use amq_protocol::protocol::constants::{FRAME_BODY, FRAME_END, FRAME_MIN_SIZE};
 use amq_protocol::protocol::{AMQPClass, basic};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -10,6 +9,8 @@ use notify_core::Message;
 use notify_core::codec::{Envelope, HeaderValue};
 use notify_net::guard::amqp091::FRAME_MAX;
 use uuid::Uuid;
+
+use crate::frames;
 
 /// A buffer of whole frames on one channel.
 #[derive(Debug)]
@@ -53,16 +54,17 @@ impl PublishFrames {
     ) -> lapin::Result<()> {
         let publish = basic::Publish { exchange, routing_key, mandatory: true, immediate: false };
         let publish = AMQPClass::Basic(basic::AMQPMethod::Publish(publish));
-        self.push_frame(&AMQPFrame::Method(self.channel, publish))?;
+        frames::append(&mut self.bytes, &AMQPFrame::Method(self.channel, publish))?;
         let body = envelope.wrap(message);
         let header = AMQPContentHeader {
             class_id: BASIC,
             body_size: body.len() as u64,
             properties: properties(message, envelope),
         };
-        self.push_frame(&AMQPFrame::Header(self.channel, header))?;
+        frames::append(&mut self.bytes, &AMQPFrame::Header(self.channel, header))?;
+        self.bytes.reserve(body.len() + FRAME_OVERHEAD * body.len().div_ceil(self.max_payload));
         for part in body.chunks(self.max_payload) {
-            self.bytes.push(BODY);
+            self.bytes.push(FRAME_BODY);
             self.bytes.extend_from_slice(&self.channel.to_be_bytes());
             let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
             self.bytes.extend_from_slice(&length.to_be_bytes());
@@ -70,18 +72,6 @@ impl PublishFrames {
             self.bytes.push(FRAME_END);
         }
         Ok(())
-    }
-
-    /// Appends one frame.
-    fn push_frame(&mut self, frame: &AMQPFrame) -> lapin::Result<()> {
-        let bytes = std::mem::take(&mut self.bytes);
-        match gen_frame(frame)(bytes.into()) {
-            Ok(context) => {
-                self.bytes = context.into_inner().0;
-                Ok(())
-            }
-            Err(error) => Err(lapin::ErrorKind::SerialisationError(Arc::new(error)).into()),
-        }
     }
 }
 
@@ -125,14 +115,8 @@ fn headers(message: &Message, envelope: Envelope) -> FieldTable {
 const KEPT_BYTES: usize = 256 * 1024;
 /// The class `basic` of AMQP 0-9-1.
 const BASIC: u16 = 60;
-/// The type of a frame with a part of a body.
-const BODY: u8 = 3;
-/// The last byte of every frame.
-const FRAME_END: u8 = 0xce;
 /// The bytes of a frame beside its payload.
 const FRAME_OVERHEAD: usize = 8;
-/// The smallest limit of a frame that a peer may set, in bytes (section 4.2.3).
-const FRAME_MIN_SIZE: u32 = 4096;
 /// The delivery mode of messages that a durable queue writes to disk.
 const PERSISTENT: u8 = 2;
 /// The `app_id` of every message.
@@ -162,7 +146,7 @@ mod tests {
     /// Each message is a method, a header and the parts of its body, none larger than the limit.
     #[test]
     fn a_message_is_cut_into_frames() {
-        for (frame_max, expected) in [(0, FRAME_MAX), (FRAME_MAX, FRAME_MAX), (1, 4096)] {
+        for (frame_max, expected) in [(0, FRAME_MAX), (FRAME_MAX, FRAME_MAX), (1, FRAME_MIN_SIZE)] {
             let mut notification = samples::notification(1);
             let text = "x".repeat(300_000);
             notification.payload = notify_core::event::NotificationPayload::from(

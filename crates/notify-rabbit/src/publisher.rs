@@ -10,6 +10,7 @@ use notify_core::Result;
 use notify_core::transport::BrokerCounters;
 use tokio::time::timeout;
 
+use crate::answers::PublishAnswers;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::Operation;
@@ -21,6 +22,7 @@ use crate::runtime::silently;
 pub(crate) struct Publisher {
     /// The connection, with the declarations' channels and the background tasks.
     pub(crate) connection: Connection,
+    pub(crate) answers: Arc<PublishAnswers>,
     /// The channel in confirm mode. lapin publishes nothing on it.
     channel: Channel,
     /// The buffer for the frames of publishes on the channel.
@@ -38,26 +40,28 @@ impl Publisher {
     /// The error of the broker, or a timeout.
     pub(crate) async fn open(
         connection: Connection,
+        answers: Arc<PublishAnswers>,
         config: &Config,
         counters: &Arc<BrokerCounters>,
     ) -> Result<Self> {
-        let (channel, frames) = open_confirming_channel(&connection, config).await?;
+        let (channel, frames) = open_confirming_channel(&connection, &answers, config).await?;
         let counters = Arc::clone(counters);
-        Ok(Self { connection, channel, frames, has_answered: false, counters })
+        Ok(Self { connection, answers, channel, frames, has_answered: false, counters })
     }
 
     /// Returns whether the connection and its channel are open.
     pub(crate) fn is_usable(&self) -> bool {
         self.connection.is_usable()
             && self.channel.status().connected()
-            && !self.connection.answers.has_failed()
+            && !self.connection.watch.has_ended()
     }
 
     /// Replaces the channel by a new one, within `rabbit.connect_timeout`.
     ///
     /// Call it only while no message on the old channel is unconfirmed: their confirms would be lost.
     pub(crate) async fn renew_channel(&mut self, config: &Config) -> Result<()> {
-        (self.channel, self.frames) = open_confirming_channel(&self.connection, config).await?;
+        (self.channel, self.frames) =
+            open_confirming_channel(&self.connection, &self.answers, config).await?;
         Ok(())
     }
 }
@@ -66,6 +70,7 @@ impl Publisher {
 /// publish with an ack or a nack.
 async fn open_confirming_channel(
     connection: &Connection,
+    answers: &PublishAnswers,
     config: &Config,
 ) -> Result<(Channel, PublishFrames)> {
     let open = async {
@@ -82,7 +87,7 @@ async fn open_confirming_channel(
             .unanswered_error("did not open a channel", blocked.as_deref()));
     };
     let channel = channel?;
-    connection.answers.begin_channel(channel.id());
+    answers.begin_channel(channel.id(), Some(channel.status().clone()));
     let frames = PublishFrames::new(channel.id(), connection.frame_max());
     Ok((channel, frames))
 }

@@ -1,68 +1,88 @@
-//! The connected stream: shared by lapin, which speaks AMQP over it, and by the publisher.
+//! The connected stream: shared by lapin, which speaks AMQP over it, and by a publisher or a source.
 //!
 //! ```text
-//!             ┌─ answers to publishes ─► PublishAnswers
+//!             ┌─ confirms and returned messages ─► PublishAnswers ─► publisher
+//!             ├─ deliveries ─────────────────────► Deliveries ─────► source
 //! broker ──► guard
-//!             └─ everything else ──────► Wire ──► lapin
+//!             └─ everything else ──► Wire ──► lapin
 //!
-//! publisher ─► FrameWriter ──► broker
-//!     lapin ─► ───┘
+//! publisher or source ─► FrameWriter ──► broker
+//!              lapin ────► ───┘
 //! ```
 //!
-//! lapin opens, watches and closes the connection and its channels. It sees neither the publishes nor
-//! their answers, which take half of the processor time without it: `docs/performance.md` has the
-//! measurements.
+//! lapin opens, watches and closes the connection and its channels. It sees no message: with it, messages
+//! take twice as much processor time. `docs/performance.md` has the measurements.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use notify_net::guard::amqp091::Amqp091Guard;
 use notify_net::guard::{FrameRules, GuardReport, GuardedStream, Passage, Violation};
 use tokio::io::{AsyncRead as _, AsyncWrite, ReadBuf, ReadHalf, WriteHalf, split};
 
-use crate::answers::PublishAnswers;
+use crate::channel_watch::ChannelWatch;
 use crate::frame_writer::FrameWriter;
 
-/// The stream for lapin. It passes on only harmless frames, and no answer to a publish.
+/// The stream for lapin. It passes on only harmless frames, and no messages.
 #[derive(Debug)]
 pub(crate) struct Wire {
     stream: ReadHalf<GuardedStream<ConnectionRules>>,
     writer: Arc<WireWriter>,
 }
 
-/// The writer that lapin and a publisher share.
+/// The writer that lapin shares.
 pub(crate) type WireWriter = FrameWriter<WriteHalf<GuardedStream<ConnectionRules>>>;
 
-/// The rules of a connection: those of its guard, and where the answers to publishes go.
+/// The rules of a connection: those of its guard, and where its messages go.
 #[derive(Debug)]
 pub(crate) struct ConnectionRules {
-    pub(crate) guard: Amqp091Guard,
-    /// The answers to publishes. A connection that only consumes has none.
-    pub(crate) answers: Option<Arc<PublishAnswers>>,
+    guard: Amqp091Guard,
+    messages: Arc<dyn MessageFrames>,
+    /// The time at which lapin last saw that the broker is alive.
+    alive_at: Instant,
+}
+
+/// The frames of messages, which lapin must not see.
+pub(crate) trait MessageFrames: fmt::Debug + Send + Sync {
+    /// Takes a frame that the guard has checked, if it belongs to a message. Otherwise it goes to lapin.
+    ///
+    /// # Errors
+    ///
+    /// A violation that ends the connection.
+    fn take(&self, frame: &[u8]) -> Result<bool, Violation>;
+
+    /// Returns the watch of the channel that is in use.
+    fn watch(&self) -> &Arc<ChannelWatch>;
 }
 
 impl Wire {
-    /// Shares `stream` between lapin and a publisher.
-    pub(crate) fn new(
-        stream: GuardedStream<ConnectionRules>,
-        answers: Arc<PublishAnswers>,
-    ) -> Self {
+    /// Shares `stream` with lapin. `watch` belongs to the other user.
+    pub(crate) fn new(stream: GuardedStream<ConnectionRules>, watch: Arc<ChannelWatch>) -> Self {
         let (stream, output) = split(stream);
-        Self { stream, writer: Arc::new(FrameWriter::new(output, answers)) }
+        Self { stream, writer: Arc::new(FrameWriter::new(output, watch)) }
     }
 
-    /// Returns the writer for a publisher.
+    /// Returns the writer for the other user.
     pub(crate) fn writer(&self) -> Arc<WireWriter> {
         Arc::clone(&self.writer)
     }
 }
 
 impl Drop for Wire {
-    /// Closes the socket, although the publisher still has its writer.
+    /// Closes the socket, although the other user still has its writer.
     fn drop(&mut self) {
         self.writer.close();
+    }
+}
+
+impl ConnectionRules {
+    /// Creates the rules of a new connection.
+    pub(crate) fn new(guard: Amqp091Guard, messages: Arc<dyn MessageFrames>) -> Self {
+        Self { guard, messages, alive_at: Instant::now() }
     }
 }
 
@@ -73,14 +93,21 @@ impl FrameRules for ConnectionRules {
 
     fn check(&mut self, frame: &[u8], report: &GuardReport) -> Result<Passage, Violation> {
         let passage = self.guard.check(frame, report)?;
-        let Some(answers) = &self.answers else { return Ok(passage) };
         let checked = match &passage {
             Passage::Unchanged => frame,
             Passage::Replaced(replacement) => replacement,
         };
+        if !self.messages.take(checked)? {
+            return Ok(passage);
+        }
         // A busy broker sends no heartbeats, and lapin counts only the frames that it sees.
-        let is_answer = answers.take(checked)?;
-        Ok(if is_answer { Passage::Replaced(HEARTBEAT.to_vec()) } else { passage })
+        let is_alive = self.alive_at.elapsed() >= ALIVE_INTERVAL;
+        Ok(Passage::Replaced(if is_alive {
+            self.alive_at = Instant::now();
+            HEARTBEAT.to_vec()
+        } else {
+            Vec::new()
+        }))
     }
 }
 
@@ -114,5 +141,7 @@ impl futures_io::AsyncWrite for Wire {
     }
 }
 
+/// The time between two heartbeats that tell lapin of a busy broker. The shortest interval of heartbeats is a second.
+const ALIVE_INTERVAL: Duration = Duration::from_millis(250);
 /// The frame of a heartbeat (section 4.2.7).
 const HEARTBEAT: [u8; 8] = [8, 0, 0, 0, 0, 0, 0, 0xce];

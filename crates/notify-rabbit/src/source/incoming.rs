@@ -5,12 +5,13 @@ use std::io::Read;
 use std::sync::Arc;
 
 use flate2::read::ZlibDecoder;
-use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use notify_core::codec::HeaderValue;
 use notify_core::redact::printable;
 use notify_core::source::{IncomingBody, IncomingDelivery, Position};
 use notify_net::guard::content_header::{DROPPED_HEADER, dropped_size};
+
+use super::deliveries::ReceivedMessage;
 
 /// A converter of the messages of one session. It keeps the names of places, which repeat.
 #[derive(Debug, Default)]
@@ -23,21 +24,21 @@ impl MessageConverter {
     /// body has at most `max_bytes`.
     pub(super) fn convert(
         &mut self,
-        mut delivery: Delivery,
+        mut message: ReceivedMessage,
         queue: &ShortString,
         offset: Option<u64>,
         max_bytes: usize,
     ) -> IncomingDelivery {
-        let (tag, redelivered) = (delivery.delivery_tag, delivery.redelivered);
-        let position = Position::new(self.place(&delivery, queue), offset.unwrap_or(tag));
+        let (tag, redelivered) = (message.tag, message.redelivered);
+        let position = Position::new(self.place(&message, queue), offset.unwrap_or(tag));
         let mut incoming =
             IncomingDelivery::new(tag, IncomingBody::Bytes(Vec::new().into()), position);
         incoming.redelivered = redelivered;
-        incoming.body = body(&mut delivery, max_bytes);
-        let headers = delivery.properties.headers().as_ref().map(FieldTable::inner);
+        incoming.body = body(&mut message, max_bytes);
+        let headers = message.properties.headers().as_ref().map(FieldTable::inner);
         if let Some(headers) = headers.filter(|headers| !headers.is_empty()) {
             incoming.read_headers(|name| header_value(headers.get(name)?));
-            let content_type = delivery.properties.content_type().as_ref().map(ShortString::as_str);
+            let content_type = message.properties.content_type().as_ref().map(ShortString::as_str);
             let values = headers.iter();
             let values =
                 values.filter_map(|(name, value)| Some((name.as_str(), header_value(value)?)));
@@ -47,8 +48,8 @@ impl MessageConverter {
     }
 
     /// Returns the queue of a message, with the key if that is not the same: `audit/notifications.info`.
-    fn place(&mut self, delivery: &Delivery, queue: &ShortString) -> Arc<str> {
-        let key = &delivery.routing_key;
+    fn place(&mut self, message: &ReceivedMessage, queue: &ShortString) -> Arc<str> {
+        let key = &message.routing_key;
         if let Some((.., place)) = self.places.iter().find(|(q, k, _)| q == queue && k == key) {
             return Arc::clone(place);
         }
@@ -66,11 +67,9 @@ impl MessageConverter {
 }
 
 /// Returns the body as it was before oslo.messaging compressed it, or the reason why it is none.
-fn body(delivery: &mut Delivery, max_bytes: usize) -> IncomingBody {
-    let mut data = std::mem::take(&mut delivery.data);
-    // lapin lets the buffer grow frame by frame, up to twice the size of the body.
-    data.shrink_to_fit();
-    let headers = delivery.properties.headers().as_ref();
+fn body(message: &mut ReceivedMessage, max_bytes: usize) -> IncomingBody {
+    let data = std::mem::take(&mut message.body);
+    let headers = message.properties.headers().as_ref();
     let header = |name: &str| match headers?.inner().get(name)? {
         AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
         AMQPValue::ShortString(text) => Some(text.as_str().to_owned()),

@@ -1,30 +1,29 @@
-//! The messages of a session between lapin and the listener: taken in order, converted, and handed over
-//! as far as there is room.
+//! The messages of a session between the connection and the listener: taken in order, converted, and
+//! handed over as far as there is room.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
-use futures_core::Stream as _;
-use lapin::Consumer;
-use lapin::message::Delivery;
 use lapin::types::ShortString;
+use lapin::{Channel, Consumer};
 use notify_core::source::{Credit, IncomingBody, IncomingDelivery, Reception};
 
+use super::deliveries::{Arrival, Deliveries, ReceivedMessage};
 use super::incoming::MessageConverter;
 use super::stream_cursor::{StreamCursor, StreamMessage};
 
 /// The consumers of a session, and the messages that it has not handed over yet.
 #[derive(Debug)]
 pub(super) struct MessageIntake {
+    deliveries: Arc<Deliveries>,
+    /// Each consumer with its queue. lapin cancels a consumer that is dropped.
     consumers: Vec<(Consumer, ShortString)>,
+    arrivals: VecDeque<Arrival>,
     pending: VecDeque<IncomingDelivery>,
     /// News to hand over before the messages.
     news: VecDeque<Reception>,
     converter: MessageConverter,
     max_bytes: usize,
-    /// The number of pending messages that no broker exceeds which respects the prefetch.
-    max_pending: usize,
 }
 
 /// The result of taking messages.
@@ -40,21 +39,27 @@ pub(super) enum IntakeResult {
     Failed(lapin::Error),
     /// The broker cancelled the consumer of this queue.
     Cancelled(ShortString),
-    /// The broker delivers more messages than the prefetch allows.
-    Overrun,
 }
 
 impl MessageIntake {
-    /// Creates an intake without consumers, for bodies of at most `max_bytes`. `window` is the sum of the limits of
-    /// unsettled messages that the broker has for each consumer.
-    pub(super) fn new(max_bytes: usize, window: usize, is_stream: bool) -> Self {
+    /// Creates an intake without consumers, for bodies of at most `max_bytes` on the channel that was just opened.
+    /// `window` is the sum of the limits of unsettled messages that the broker has for each consumer.
+    pub(super) fn new(
+        deliveries: Arc<Deliveries>,
+        channel: &Channel,
+        max_bytes: usize,
+        window: usize,
+        is_stream: bool,
+    ) -> Self {
+        deliveries.begin_channel(channel, max_arrivals(window, is_stream));
         Self {
+            deliveries,
             consumers: Vec::new(),
+            arrivals: VecDeque::new(),
             pending: VecDeque::new(),
             news: VecDeque::new(),
             converter: MessageConverter::default(),
             max_bytes,
-            max_pending: max_pending(window, is_stream),
         }
     }
 
@@ -88,92 +93,65 @@ impl MessageIntake {
         Some(Reception::Deliveries(deliveries))
     }
 
-    /// Takes every message that the consumers have, in the order of their tags.
+    /// Waits for messages, and takes all that have come.
     ///
-    /// Ready when there are messages, or a consumer has ended.
-    pub(super) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        cursor: &mut Option<StreamCursor>,
-    ) -> Poll<IntakeResult> {
-        let before = self.pending.len();
-        loop {
-            let round = self.pending.len();
-            for index in 0..self.consumers.len() {
-                let result = self.poll_consumer(index, cx, cursor);
-                if let Some(result) = result {
-                    return Poll::Ready(result);
-                }
-            }
-            // With several consumers, one may have got a message with a smaller tag meanwhile.
-            if self.pending.len() == round || self.consumers.len() == 1 {
-                break;
+    /// # Cancel safety
+    ///
+    /// The messages that a dropped call had taken stay in the intake.
+    pub(super) async fn take(&mut self, cursor: &mut Option<StreamCursor>) -> IntakeResult {
+        if self.arrivals.is_empty() {
+            match self.deliveries.next().await {
+                Ok(arrivals) => self.arrivals = arrivals,
+                Err(error) => return IntakeResult::Failed(error),
             }
         }
-        if self.pending.len() == before {
-            return Poll::Pending;
-        }
-        if self.consumers.len() > 1 {
-            let new = &mut self.pending.make_contiguous()[before..];
-            new.sort_unstable_by_key(|delivery| delivery.tag);
-        }
-        Poll::Ready(IntakeResult::Some)
-    }
-
-    /// Takes every message that one consumer has. Returns a result that cannot wait.
-    fn poll_consumer(
-        &mut self,
-        index: usize,
-        cx: &mut Context<'_>,
-        cursor: &mut Option<StreamCursor>,
-    ) -> Option<IntakeResult> {
-        loop {
-            let (consumer, queue) = self.consumers.get_mut(index)?;
-            match Pin::new(consumer).poll_next(cx) {
-                Poll::Pending => return None,
-                Poll::Ready(Some(Ok(_))) if self.pending.len() >= self.max_pending => {
-                    return Some(IntakeResult::Overrun);
+        while let Some(arrival) = self.arrivals.pop_front() {
+            let (consumer, message) = match arrival {
+                Arrival::Message(consumer, message) => (consumer, message),
+                Arrival::Cancelled(consumer) => {
+                    return IntakeResult::Cancelled(self.queue(&consumer));
                 }
-                Poll::Ready(Some(Ok(delivery))) => {
-                    let queue = queue.clone();
-                    let Some(cursor) = cursor else {
-                        self.take(delivery, &queue, None);
-                        continue;
-                    };
-                    match cursor.take(&delivery) {
-                        StreamMessage::New(offset) => self.take(delivery, &queue, Some(offset)),
-                        StreamMessage::Unnumbered => self.take(delivery, &queue, None),
-                        StreamMessage::AfterGap(offset, gap) => {
-                            let reason =
-                                format!("the stream dropped {gap} messages before they were read");
-                            self.news.push_back(Reception::Detached { reason, since: None });
-                            self.news.push_back(Reception::Attached);
-                            self.take(delivery, &queue, Some(offset));
-                        }
-                        StreamMessage::Known => {
-                            return Some(IntakeResult::Acknowledge(delivery.delivery_tag));
-                        }
-                        StreamMessage::Foreign => return Some(IntakeResult::StreamReplaced),
-                    }
+            };
+            let Some(cursor) = cursor else {
+                self.keep(&consumer, message, None);
+                continue;
+            };
+            match cursor.take(&message) {
+                StreamMessage::New(offset) => self.keep(&consumer, message, Some(offset)),
+                StreamMessage::Unnumbered => self.keep(&consumer, message, None),
+                StreamMessage::AfterGap(offset, gap) => {
+                    let reason = format!("the stream dropped {gap} messages before they were read");
+                    self.news.push_back(Reception::Detached { reason, since: None });
+                    self.news.push_back(Reception::Attached);
+                    self.keep(&consumer, message, Some(offset));
                 }
-                Poll::Ready(Some(Err(error))) => return Some(IntakeResult::Failed(error)),
-                Poll::Ready(None) => return Some(IntakeResult::Cancelled(queue.clone())),
+                StreamMessage::Known => return IntakeResult::Acknowledge(message.tag),
+                StreamMessage::Foreign => return IntakeResult::StreamReplaced,
             }
         }
+        IntakeResult::Some
     }
 
     /// Keeps a message until it is handed over.
-    fn take(&mut self, delivery: Delivery, queue: &ShortString, offset: Option<u64>) {
-        let incoming = self.converter.convert(delivery, queue, offset, self.max_bytes);
+    fn keep(&mut self, consumer: &ShortString, message: ReceivedMessage, offset: Option<u64>) {
+        let queue = self.queue(consumer);
+        let incoming = self.converter.convert(message, &queue, offset, self.max_bytes);
         self.pending.push_back(incoming);
+    }
+
+    /// Returns the queue of a consumer.
+    fn queue(&self, consumer: &ShortString) -> ShortString {
+        let mut consumers = self.consumers.iter();
+        let found = consumers.find(|(known, _)| known.tag() == *consumer);
+        found.map_or_else(ShortString::default, |(_, queue)| queue.clone())
     }
 }
 
-/// Returns the number of pending messages at which a broker certainly ignores the prefetch.
+/// Returns the number of messages that nobody has taken at which a broker certainly ignores the prefetch.
 ///
 /// Before version 4, RabbitMQ sends a stream in whole chunks, as long as it has any credit: one chunk may come
 /// on top of the window.
-fn max_pending(window: usize, is_stream: bool) -> usize {
+fn max_arrivals(window: usize, is_stream: bool) -> usize {
     let chunk = if is_stream { LARGEST_CHUNK } else { 0 };
     window.saturating_mul(2).saturating_add(PENDING_SLACK).saturating_add(chunk)
 }
@@ -187,17 +165,20 @@ const LARGEST_CHUNK: usize = 1 << 16;
 mod tests {
     use super::*;
 
-    /// A queue has at most two windows and a few messages in memory, and a stream one chunk more.
+    /// A queue has at most two windows and a few messages that nobody has taken, and a stream one chunk more.
     #[test]
-    fn the_pending_messages_of_queues_and_streams_are_bounded() {
+    fn the_arrivals_of_queues_and_streams_are_bounded() {
         for (window, is_stream, expected) in [
             (1, false, 18),
             (200, false, 416),
             (200, true, 416 + 65_536),
             (usize::MAX, true, usize::MAX),
         ] {
-            let intake = MessageIntake::new(1024, window, is_stream);
-            assert_eq!(intake.max_pending, expected, "window {window}, stream {is_stream}");
+            assert_eq!(
+                max_arrivals(window, is_stream),
+                expected,
+                "window {window}, stream {is_stream}"
+            );
         }
     }
 }

@@ -36,11 +36,12 @@
 //!
 //! ```text
 //! rabbit_source ──► session ──► topology_watch ──► read_plan   (declare and bind)
-//!       │              └──────► intake ──► incoming            (messages)
+//!       │              └──────► intake ──► deliveries, incoming  (messages)
 //!       │                         └─────► stream_cursor ──► stream_checkpoint
 //!       └─────────► inspection                                 (for the command)
 //! ```
 
+mod deliveries;
 mod incoming;
 mod inspection;
 mod intake;

@@ -8,15 +8,16 @@ use notify_core::source::{Credit, DeliverySettlements, Reception, SettlementMode
 use notify_core::transport::Finding;
 use notify_core::{Error, ErrorKind, Result};
 use notify_net::OnceWarnings;
+use notify_net::guard::amqp091::Amqp091Guard;
 use tokio::task::JoinSet;
 
 use super::inspection::{self, QueueDepths};
 use super::read_plan::ReadPlan;
-use super::session::{BoxFuture, KeptConnection, SessionEvent, SourceSession};
+use super::session::{BoxFuture, SessionEvent, SourceConnection, SourceSession};
 use super::source_config::RabbitSourceConfig;
 use super::stream_checkpoint::CheckpointFile;
 use super::stream_cursor::StreamCursor;
-use crate::connection::{Connection, ConnectionPurpose, connection_name};
+use crate::connection::{Connection, connection_name};
 
 /// Reads notifications from RabbitMQ: through a tap of its own, or from queues of others.
 ///
@@ -54,19 +55,19 @@ pub struct RabbitSource {
     once_warnings: Arc<OnceWarnings>,
     /// The place in the stream, if the source reads one.
     cursor: Option<StreamCursor>,
-    state: SourceConnection,
+    state: SessionState,
 }
 
-/// The connection of a source.
-enum SourceConnection {
+/// The session of a source.
+enum SessionState {
     /// There is none, or one whose session is over.
-    Idle(Option<Box<KeptConnection>>),
+    Idle(Option<Box<SourceConnection>>),
     /// A session is starting.
     Starting(BoxFuture<Result<SourceSession>>),
     /// A session is open.
     Open(Box<SourceSession>),
     /// A session is ending.
-    Ending(JoinSet<Option<KeptConnection>>),
+    Ending(JoinSet<Option<SourceConnection>>),
 }
 
 impl RabbitSource {
@@ -100,7 +101,7 @@ impl RabbitSource {
             cursor,
             plan: ReadPlan::new(&config)?,
             once_warnings: Arc::new(OnceWarnings::new("source")),
-            state: SourceConnection::Idle(None),
+            state: SessionState::Idle(None),
             config,
         })
     }
@@ -124,7 +125,7 @@ impl RabbitSource {
     ///
     /// Dropping the future closes the connection.
     pub async fn queue_depths(&mut self) -> Result<QueueDepths> {
-        let connection = self.connect(0).await?;
+        let SourceConnection { connection, .. } = self.connect(0).await?;
         let depths = inspection::queue_depths(&connection, &self.config).await?;
         drop(connection.close().await);
         Ok(depths)
@@ -146,28 +147,28 @@ impl RabbitSource {
     /// Dropping the future may leave the queue.
     pub async fn remove_tap(&mut self) -> Result<u32> {
         let queue = inspection::removable_queue(&self.config, &self.plan)?;
-        let connection = self.connect(0).await?;
+        let SourceConnection { connection, .. } = self.connect(0).await?;
         let messages = inspection::remove_queue(&connection, &self.config, queue).await?;
         drop(connection.close().await);
         Ok(messages)
     }
 
     /// Opens a connection that takes bodies of this size.
-    async fn connect(&mut self, max_bytes: usize) -> Result<Connection> {
+    async fn connect(&mut self, max_bytes: usize) -> Result<SourceConnection> {
         connect(&self.config, &self.once_warnings, max_bytes).await
     }
 
     /// Begins a session, on the connection of the last one if that left it open.
-    fn begin(&self, kept: Option<Box<KeptConnection>>, credit: Credit) -> SourceConnection {
+    fn begin(&self, kept: Option<Box<SourceConnection>>, credit: Credit) -> SessionState {
         let (config, warnings) = (self.config.clone(), Arc::clone(&self.once_warnings));
         let mut plan = self.plan.clone();
-        SourceConnection::Starting(Box::pin(async move {
+        SessionState::Starting(Box::pin(async move {
             let connection = match kept {
                 Some(kept) if kept.connection.is_usable() => {
-                    if let (Some(own), Some(name)) = (&mut plan.own_queue, kept.temporary_queue) {
-                        own.name = name;
+                    if let (Some(own), Some(name)) = (&mut plan.own_queue, &kept.temporary_queue) {
+                        own.name = name.clone();
                     }
-                    kept.connection
+                    *kept
                 }
                 _ => connect(&config, &warnings, credit.max_bytes).await?,
             };
@@ -178,11 +179,11 @@ impl RabbitSource {
     /// Ends the session after an error, in a task: the listener waits before it receives again, and other
     /// readers of the queues get the unsettled messages meanwhile.
     fn end(&mut self) {
-        let state = std::mem::replace(&mut self.state, SourceConnection::Idle(None));
-        if let SourceConnection::Open(session) = state {
+        let state = std::mem::replace(&mut self.state, SessionState::Idle(None));
+        if let SessionState::Open(session) = state {
             let mut ending = JoinSet::new();
             ending.spawn(session.into_connection());
-            self.state = SourceConnection::Ending(ending);
+            self.state = SessionState::Ending(ending);
         }
     }
 }
@@ -203,28 +204,28 @@ impl Source for RabbitSource {
     async fn receive(&mut self, credit: Credit) -> Result<Reception> {
         loop {
             match &mut self.state {
-                SourceConnection::Idle(kept) => {
+                SessionState::Idle(kept) => {
                     if let Some(cursor) = &mut self.cursor {
                         cursor.begin().await?;
                     }
                     let kept = kept.take();
                     self.state = self.begin(kept, credit);
                 }
-                SourceConnection::Ending(ending) => {
+                SessionState::Ending(ending) => {
                     let kept = match ending.join_next().await {
                         Some(Ok(kept)) => kept,
                         _ => None,
                     };
-                    self.state = SourceConnection::Idle(kept.map(Box::new));
+                    self.state = SessionState::Idle(kept.map(Box::new));
                 }
-                SourceConnection::Starting(starting) => match starting.as_mut().await {
-                    Ok(session) => self.state = SourceConnection::Open(Box::new(session)),
+                SessionState::Starting(starting) => match starting.as_mut().await {
+                    Ok(session) => self.state = SessionState::Open(Box::new(session)),
                     Err(error) => {
-                        self.state = SourceConnection::Idle(None);
+                        self.state = SessionState::Idle(None);
                         return Err(error);
                     }
                 },
-                SourceConnection::Open(session) => {
+                SessionState::Open(session) => {
                     match session.receive(credit, &mut self.cursor).await {
                         Ok(SessionEvent::Reception(reception)) => return Ok(reception),
                         Ok(SessionEvent::StreamReplaced) => {
@@ -246,8 +247,8 @@ impl Source for RabbitSource {
     }
 
     async fn settle(&mut self, settlements: &DeliverySettlements) -> Result<()> {
-        let state = std::mem::replace(&mut self.state, SourceConnection::Idle(None));
-        let SourceConnection::Open(mut session) = state else {
+        let state = std::mem::replace(&mut self.state, SessionState::Idle(None));
+        let SessionState::Open(mut session) = state else {
             self.state = state;
             let message = "the session ended before its settlements were written";
             return Err(Error::new(ErrorKind::Unavailable, message));
@@ -261,7 +262,7 @@ impl Source for RabbitSource {
             Ok(()) => session.settle(settlements).await,
             Err(error) => Err(error),
         };
-        self.state = SourceConnection::Open(session);
+        self.state = SessionState::Open(session);
         if settled.is_err() {
             self.end();
         }
@@ -269,16 +270,16 @@ impl Source for RabbitSource {
     }
 
     async fn close(&mut self) -> Result<()> {
-        match std::mem::replace(&mut self.state, SourceConnection::Idle(None)) {
-            SourceConnection::Open(session) => session.close().await,
-            SourceConnection::Idle(Some(kept)) => kept.connection.close().await,
+        match std::mem::replace(&mut self.state, SessionState::Idle(None)) {
+            SessionState::Open(session) => session.close().await,
+            SessionState::Idle(Some(kept)) => kept.connection.close().await,
             _ => Ok(()),
         }
     }
 
     /// Checks broker, TLS, login, the exchanges of a tap, and the queues, over a connection of its own.
     async fn check(&mut self) -> Result<Vec<Finding>> {
-        let connection = self.connect(0).await?;
+        let SourceConnection { connection, .. } = self.connect(0).await?;
         let findings = inspection::check(&connection, &self.config, &self.plan).await?;
         // The findings are complete, even if the broker does not confirm the close.
         drop(connection.close().await);
@@ -297,9 +298,11 @@ async fn connect(
     config: &RabbitSourceConfig,
     warnings: &Arc<OnceWarnings>,
     max_bytes: usize,
-) -> Result<Connection> {
-    let max_body_bytes = u64::try_from(max_bytes).unwrap_or(u64::MAX);
-    let purpose = ConnectionPurpose::Consume { max_body_bytes };
+) -> Result<SourceConnection> {
+    let max_bytes = u64::try_from(max_bytes).unwrap_or(u64::MAX);
+    let guard = Amqp091Guard::receiver(max_bytes);
     let name = connection_name(Some(&config.name));
-    Connection::open(&config.endpoint, purpose, &name, warnings).await
+    let (connection, deliveries) =
+        Connection::open(&config.endpoint, &guard, &name, warnings).await?;
+    Ok(SourceConnection { connection, deliveries, temporary_queue: None })
 }

@@ -1,19 +1,16 @@
 //! One session: a channel with consumers, from the start of the connection to the first error.
 //!
-//! # Order
-//!
-//! All consumers share one channel, so that one acknowledgement covers all of them. The broker numbers
-//! the messages of a channel. lapin's thread sorts them by consumer; [`MessageIntake`] merges them again: it takes
-//! from every consumer until none has more, and sorts these messages. lapin's thread hands over in the order
-//! of the numbers, so a number that comes later is larger.
+//! All consumers share one channel, so that one acknowledgement covers all of them. The broker numbers the
+//! messages of a channel, and they are read in that order.
 
-use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::Poll;
+use std::sync::Arc;
+use std::time::Duration;
 
-use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueDeleteOptions,
-};
+use amq_protocol::frame::AMQPFrame;
+use amq_protocol::protocol::AMQPClass;
+use amq_protocol::protocol::basic::{AMQPMethod, Ack, Nack};
+use lapin::options::{BasicConsumeOptions, BasicQosOptions, QueueDeleteOptions};
 use lapin::types::ShortString;
 use lapin::{Channel, Consumer};
 use notify_core::redact::printable;
@@ -22,6 +19,7 @@ use notify_core::{Error, ErrorKind, Result};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::deliveries::Deliveries;
 use super::intake::{IntakeResult, MessageIntake};
 use super::read_plan::{ReadPlan, look_up};
 use super::source_config::{RabbitSourceConfig, SourceQueue};
@@ -29,6 +27,8 @@ use super::stream_cursor::StreamCursor;
 use super::topology_watch::{TopologyWatch, WatchEvent};
 use crate::connection::{Connection, ConnectionTask};
 use crate::error::Operation;
+use crate::frame_writer::WriteEnd;
+use crate::frames;
 use crate::runtime::silently;
 
 /// A future that is kept between two calls.
@@ -40,13 +40,14 @@ pub(super) struct SourceSession {
     intake: MessageIntake,
     channel: Channel,
     connection: Connection,
+    deliveries: Arc<Deliveries>,
     config: RabbitSourceConfig,
     /// The temporary queue, which outlives a channel.
     temporary_queue: Option<ShortString>,
     watch: mpsc::Receiver<WatchEvent>,
     _watch_task: ConnectionTask,
-    /// A consumer that the broker is starting. No message is handed over meanwhile: those of the new
-    /// consumer could have smaller numbers.
+    /// A consumer that the broker is starting. No message is handed over meanwhile: the queue of the new
+    /// consumer's messages is not known yet.
     starting: Option<BoxFuture<Result<(Consumer, ShortString)>>>,
     /// The time at which the message that a stream starts from must have come.
     search_end: Option<Instant>,
@@ -60,10 +61,12 @@ pub(super) enum SessionEvent {
     StreamReplaced,
 }
 
-/// The connection of a session that ended.
-pub(super) struct KeptConnection {
+/// An open connection for sessions, one after the other.
+pub(super) struct SourceConnection {
     pub(super) connection: Connection,
-    /// The temporary queue on this connection.
+    /// The messages that arrive on it.
+    pub(super) deliveries: Arc<Deliveries>,
+    /// The temporary queue of its last session.
     pub(super) temporary_queue: Option<ShortString>,
 }
 
@@ -74,11 +77,12 @@ impl SourceSession {
     ///
     /// The error of the broker, or a timeout.
     pub(super) async fn start(
-        connection: Connection,
+        open: SourceConnection,
         config: RabbitSourceConfig,
         plan: ReadPlan,
         credit: Credit,
     ) -> Result<Self> {
+        let SourceConnection { connection, deliveries, .. } = open;
         // Each consumer has its own limit: RabbitMQ 4.3 refuses one limit for all.
         let consumers = plan.consumers().max(1);
         let prefetch = u16::try_from((credit.window / consumers).max(1)).unwrap_or(u16::MAX);
@@ -105,9 +109,16 @@ impl SourceSession {
             events,
         };
         Ok(Self {
-            intake: MessageIntake::new(credit.max_bytes, window, config.stream().is_some()),
+            intake: MessageIntake::new(
+                Arc::clone(&deliveries),
+                &channel,
+                credit.max_bytes,
+                window,
+                config.stream().is_some(),
+            ),
             channel,
             connection,
+            deliveries,
             config,
             temporary_queue: None,
             watch,
@@ -147,8 +158,6 @@ impl SourceSession {
             }
             let is_searching = cursor.as_ref().is_some_and(StreamCursor::is_searching);
             let search_end = self.search_end.filter(|_| is_searching);
-            let intake = &mut self.intake;
-            let took = poll_fn(|cx| intake.poll(cx, cursor));
             tokio::select! {
                 biased;
                 Some(event) = self.watch.recv() => match event {
@@ -160,7 +169,7 @@ impl SourceSession {
                     }
                     WatchEvent::Failed(error) => return Err(error),
                 },
-                taken = silently(took) => match taken {
+                taken = self.intake.take(cursor) => match taken {
                     IntakeResult::Some => {}
                     IntakeResult::Acknowledge(tag) => {
                         let through = Some(tag);
@@ -171,11 +180,6 @@ impl SourceSession {
                         return Err(self.connection.context.explain(&error, Operation::Consume));
                     }
                     IntakeResult::Cancelled(queue) => return Err(self.cancelled(&queue)),
-                    IntakeResult::Overrun => {
-                        let host = &self.connection.context.host;
-                        let text = format!("{host} delivers more messages than the prefetch allows");
-                        return Err(Error::new(ErrorKind::Unavailable, text));
-                    }
                 },
                 // The last acknowledged message is always there, unless the stream is another one.
                 () = sleep_until(search_end.unwrap_or_else(Instant::now)), if search_end.is_some() => {
@@ -222,18 +226,14 @@ impl SourceSession {
         }));
     }
 
-    /// Returns the error of a consumer that ended without one.
+    /// Returns the error of a consumer that the broker has cancelled.
     fn cancelled(&self, queue: &ShortString) -> Error {
         let host = &self.connection.context.host;
-        let text = if self.connection.is_usable() && self.channel.status().connected() {
-            let queue = printable(queue.as_str(), 255);
-            format!(
-                "{host} cancelled the consumer of queue `{queue}`: the queue was deleted, or its node \
-                 went down"
-            )
-        } else {
-            format!("connection to {host} closed")
-        };
+        let queue = printable(queue.as_str(), 255);
+        let text = format!(
+            "{host} cancelled the consumer of queue `{queue}`: the queue was deleted, or its node went \
+             down"
+        );
         Error::new(ErrorKind::Unavailable, text)
     }
 
@@ -243,25 +243,18 @@ impl SourceSession {
     ///
     /// If the channel is closed. The session is over then.
     pub(super) async fn settle(&mut self, settlements: &DeliverySettlements) -> Result<()> {
-        let channel = &self.channel;
-        let mut requests: Vec<BoxFuture<lapin::Result<()>>> = Vec::new();
-        for tag in settlements.releases.iter().copied() {
-            let channel = channel.clone();
-            requests.push(Box::pin(async move {
-                let options = BasicNackOptions { multiple: false, requeue: true };
-                channel.basic_nack(tag, options).await
-            }));
-        }
-        let through = settlements.through.iter().map(|tag| (*tag, true));
-        for (tag, multiple) in through.chain(settlements.acks.iter().map(|tag| (*tag, false))) {
-            let channel = channel.clone();
-            requests.push(Box::pin(async move {
-                channel.basic_ack(tag, BasicAckOptions { multiple }).await
-            }));
-        }
-        silently(send_all(requests))
-            .await
-            .map_err(|error| self.connection.context.explain(&error, Operation::Consume))
+        let Connection { writer, watch, context, .. } = &self.connection;
+        let frames = match settlement_frames(self.channel.id(), settlements) {
+            Ok(frames) => frames,
+            Err(error) => return Err(context.explain(&error, Operation::Consume)),
+        };
+        // lapin's heartbeats end the wait for a broker that takes nothing.
+        let error = match writer.write(&frames, Duration::MAX).await {
+            Ok(WriteEnd::Complete) => return Ok(()),
+            Ok(WriteEnd::ChannelFailed | WriteEnd::Stalled) => watch.failure().await,
+            Err(error) => error.into(),
+        };
+        Err(context.explain(&error, Operation::Consume))
     }
 
     /// Ends the session. Returns the connection, unless it is closed too.
@@ -269,8 +262,8 @@ impl SourceSession {
     /// The broker gives back the unsettled messages of the channel. A connection on which no consumer ran is closed:
     /// its node may lack a replica of the queue, and the next session tries any of the hosts. That of a temporary
     /// queue stays in any case, because the queue ends with it.
-    pub(super) async fn into_connection(self) -> Option<KeptConnection> {
-        let Self { intake, channel, connection, temporary_queue, .. } = self;
+    pub(super) async fn into_connection(self) -> Option<SourceConnection> {
+        let Self { intake, channel, connection, deliveries, temporary_queue, .. } = self;
         if !connection.is_usable() {
             return None;
         }
@@ -281,7 +274,11 @@ impl SourceSession {
         // The channel goes as a whole, so no consumer is cancelled before.
         let _ = timeout(CLOSE_TIMEOUT, silently(channel.close(200, "OK".into()))).await;
         drop(intake);
-        connection.is_usable().then_some(KeptConnection { connection, temporary_queue })
+        connection.is_usable().then_some(SourceConnection {
+            connection,
+            deliveries,
+            temporary_queue,
+        })
     }
 
     /// Ends the session and closes the connection. Deletes a temporary queue.
@@ -302,28 +299,25 @@ impl SourceSession {
     }
 }
 
-/// Sends requests in order, and then waits until all are written.
+/// Encodes settlements: the releases, then the acknowledgements.
 ///
 /// # Errors
 ///
-/// The first error.
-async fn send_all(mut requests: Vec<BoxFuture<lapin::Result<()>>>) -> lapin::Result<()> {
-    let mut result = Ok(());
-    poll_fn(|cx| {
-        // lapin queues a frame when its future is polled for the first time.
-        requests.retain_mut(|request| match request.as_mut().poll(cx) {
-            Poll::Pending => true,
-            Poll::Ready(sent) => {
-                if result.is_ok() {
-                    result = sent;
-                }
-                false
-            }
-        });
-        if requests.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    result
+/// lapin's error of a value that a frame cannot hold.
+fn settlement_frames(channel: u16, settlements: &DeliverySettlements) -> lapin::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut push =
+        |method| frames::append(&mut bytes, &AMQPFrame::Method(channel, AMQPClass::Basic(method)));
+    for delivery_tag in settlements.releases.iter().copied() {
+        push(AMQPMethod::Nack(Nack { delivery_tag, multiple: false, requeue: true }))?;
+    }
+    if let Some(delivery_tag) = settlements.through {
+        push(AMQPMethod::Ack(Ack { delivery_tag, multiple: true }))?;
+    }
+    for delivery_tag in settlements.acks.iter().copied() {
+        push(AMQPMethod::Ack(Ack { delivery_tag, multiple: false }))?;
+    }
+    Ok(bytes)
 }
 
 /// Returns the major version in a product such as `RabbitMQ 3.10.8`; 0 if there is none.
@@ -334,6 +328,6 @@ fn major_version(product: &str) -> u32 {
 
 /// The longest wait for the message that a stream starts from. A broker that is busy may take long to find it, and
 /// without it the whole stream is read again.
-const SEARCH_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(60);
 /// The time for the broker to close a channel or to delete a queue.
-const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -8,11 +8,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
 use notify_core::Result;
 use notify_net::guard::content_header::DROPPED_HEADER;
 
+use super::deliveries::ReceivedMessage;
 use super::source_config::StreamStart;
 use super::stream_checkpoint::{CheckpointFile, KnownMessage, StreamCheckpoint};
 
@@ -145,10 +145,10 @@ impl StreamCursor {
     }
 
     /// Takes in a message of the session.
-    pub(super) fn take(&mut self, delivery: &Delivery) -> StreamMessage {
-        let crc = crc(&delivery.data);
+    pub(super) fn take(&mut self, message: &ReceivedMessage) -> StreamMessage {
+        let crc = crc(&message.body);
         let expected = || self.last_offset.map_or_else(|| self.requested_offset(), |o| Some(o + 1));
-        let Some(offset) = delivery_offset(delivery).or_else(expected) else {
+        let Some(offset) = message_offset(message).or_else(expected) else {
             // The next message with an offset tells the place of this one.
             self.unnumbered.get_or_insert((crc, 0)).1 += 1;
             return StreamMessage::Unnumbered;
@@ -160,7 +160,7 @@ impl StreamCursor {
         {
             let is_acknowledged = matches!(self.place, StreamPlace::After(_));
             // Without its body, a message tells its offset only.
-            let is_other = crc != known.crc && known.crc != EMPTY_CRC && !is_emptied(delivery);
+            let is_other = crc != known.crc && known.crc != EMPTY_CRC && !is_emptied(message);
             if offset < known.offset || (offset == known.offset && is_other) {
                 return StreamMessage::Foreign;
             }
@@ -175,7 +175,7 @@ impl StreamCursor {
             self.place = StreamPlace::At(KnownMessage { stream, offset, crc });
             self.is_first_unsaved = true;
         }
-        self.unsettled.push_back((delivery.delivery_tag, offset, crc));
+        self.unsettled.push_back((message.tag, offset, crc));
         if gap > 0 { StreamMessage::AfterGap(offset, gap) } else { StreamMessage::New(offset) }
     }
 
@@ -241,8 +241,8 @@ fn start_time(start: StreamStart) -> Option<u64> {
 }
 
 /// Returns the offset that the broker gave a message; `None` if the guard dropped the headers.
-fn delivery_offset(delivery: &Delivery) -> Option<u64> {
-    let headers = delivery.properties.headers().as_ref()?;
+fn message_offset(message: &ReceivedMessage) -> Option<u64> {
+    let headers = message.properties.headers().as_ref()?;
     match headers.inner().get(OFFSET)? {
         AMQPValue::LongLongInt(offset) => u64::try_from(*offset).ok(),
         AMQPValue::LongInt(offset) => u64::try_from(*offset).ok(),
@@ -251,9 +251,9 @@ fn delivery_offset(delivery: &Delivery) -> Option<u64> {
 }
 
 /// Returns whether the guard dropped the body, because it exceeds the limit of this session.
-fn is_emptied(delivery: &Delivery) -> bool {
-    let headers = delivery.properties.headers().as_ref();
-    delivery.data.is_empty()
+fn is_emptied(message: &ReceivedMessage) -> bool {
+    let headers = message.properties.headers().as_ref();
+    message.body.is_empty()
         && headers.is_some_and(|headers| headers.inner().contains_key(DROPPED_HEADER))
 }
 
@@ -293,12 +293,21 @@ mod tests {
     use super::*;
 
     /// Returns the message of a stream with this tag, offset and body.
-    fn message(tag: u64, offset: u64, body: &str) -> Delivery {
-        let body = body.as_bytes().to_vec();
-        let mut delivery = Delivery::mock(tag, "".into(), "q".into(), false, body);
+    fn message(tag: u64, offset: u64, body: &str) -> ReceivedMessage {
         let headers = offset_argument(number(offset));
-        delivery.properties = BasicProperties::default().with_headers(headers);
-        delivery
+        let properties = BasicProperties::default().with_headers(headers);
+        ReceivedMessage { properties, ..bare(tag, body) }
+    }
+
+    /// Returns a message without headers.
+    fn bare(tag: u64, body: &str) -> ReceivedMessage {
+        ReceivedMessage {
+            tag,
+            redelivered: false,
+            routing_key: "q".into(),
+            properties: BasicProperties::default(),
+            body: body.into(),
+        }
     }
 
     /// Returns the value that the consumer of a cursor starts from.
@@ -401,11 +410,10 @@ mod tests {
     #[tokio::test]
     async fn a_message_without_its_body_is_known_by_its_offset() {
         let emptied = || {
-            let mut delivery = Delivery::mock(1, "".into(), "q".into(), false, Vec::new());
             let mut headers = FieldTable::default();
             headers.insert(DROPPED_HEADER.into(), text("the body has 9 bytes, more than 2"));
-            delivery.properties = BasicProperties::default().with_headers(headers);
-            delivery
+            let properties = BasicProperties::default().with_headers(headers);
+            ReceivedMessage { properties, ..bare(1, "") }
         };
         assert_eq!(crc(b""), EMPTY_CRC);
         for (before, after) in [
@@ -429,12 +437,10 @@ mod tests {
         let mut cursor = StreamCursor::new("s".into(), StreamStart::First, None);
         cursor.begin().await.unwrap();
         assert_eq!(cursor.take(&message(1, 41, "a")), StreamMessage::New(41));
-        let bare = Delivery::mock(2, "".into(), "q".into(), false, b"b".to_vec());
-        assert_eq!(cursor.take(&bare), StreamMessage::New(42));
+        assert_eq!(cursor.take(&bare(2, "b")), StreamMessage::New(42));
         cursor.settle(2).await.unwrap();
         cursor.begin().await.unwrap();
-        let again = Delivery::mock(1, "".into(), "q".into(), false, b"b".to_vec());
-        assert_eq!(cursor.take(&again), StreamMessage::Known, "not another stream");
+        assert_eq!(cursor.take(&bare(1, "b")), StreamMessage::Known, "not another stream");
         assert_eq!(cursor.take(&message(2, 43, "c")), StreamMessage::New(43));
     }
 
@@ -442,9 +448,6 @@ mod tests {
     /// by a restart before their acknowledgement.
     #[tokio::test]
     async fn the_first_messages_without_headers_have_no_place() {
-        let bare = |tag: u64, body: &str| {
-            Delivery::mock(tag, "".into(), "q".into(), false, body.as_bytes().to_vec())
-        };
         let mut cursor = StreamCursor::new("s".into(), StreamStart::First, None);
         cursor.begin().await.unwrap();
         assert_eq!(cursor.take(&bare(1, "a")), StreamMessage::Unnumbered);
