@@ -88,8 +88,8 @@
 //! # Resources
 //!
 //! A connection costs one socket and one thread, and both end with it. Three tasks accompany it: one
-//! follows the broker's `connection.blocked` events, one counts the time for which the broker blocks, and
-//! one checks the queues for backlogs. At any time, up to 1 MiB of bodies or one larger message is
+//! follows `connection.blocked` and the error of the connection, one counts the time for which the broker
+//! blocks, and one checks the queues for backlogs. At any time, up to 1 MiB of bodies or one larger message is
 //! unconfirmed.
 //!
 //! The crate keeps lapin's log events away from the log of the program, because lapin logs bodies and

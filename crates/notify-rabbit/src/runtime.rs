@@ -3,9 +3,9 @@
 //! lapin abstracts over runtimes by the traits of the crate `async-rs`. Implementing them here gives
 //! this crate control over sockets, which notify-net opens, and over log events.
 //!
-//! lapin logs returned messages with their bodies at WARN, and the password at TRACE. A library must
-//! not depend on the log filter of its host program, so this module discards all of lapin's events.
-//! The crate logs the facts that an operator needs itself.
+//! lapin logs bodies and the password at TRACE. A library must not depend on the log filter of its host
+//! program, so this module discards all of lapin's events. The crate logs the facts that an operator
+//! needs itself.
 
 use std::cell::RefCell;
 use std::future::Future;

@@ -2,7 +2,7 @@
 //!
 //! lapin often reports one cause several times: first the error itself, then closed channels and
 //! connections. This module converts one error; choosing among several is the task of
-//! [`PublishFailure`](crate::confirms::PublishFailure).
+//! [`PublishAnswers`](crate::answers::PublishAnswers).
 
 use notify_core::{Error, ErrorKind};
 
