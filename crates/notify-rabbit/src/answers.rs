@@ -19,6 +19,7 @@ use notify_net::guard::Violation;
 use tokio::time::{Instant, timeout_at};
 
 use crate::channel_watch::{ChannelFate, ChannelWatch};
+use crate::content::{INCOMPLETE, MessageContent};
 use crate::wire::MessageFrames;
 
 /// The answers on one connection, on its latest channel for publishing.
@@ -62,6 +63,7 @@ pub(crate) struct WindowAnswers {
 
 #[derive(Debug, Default)]
 struct AnswerState {
+    channel: u16,
     /// The number of the window's first message.
     first_tag: u64,
     confirms: Vec<Option<Confirm>>,
@@ -73,14 +75,14 @@ struct AnswerState {
     confirmed_until: usize,
     last_confirm: Option<Instant>,
     returned: Vec<ReturnedMessage>,
-    /// The returned message whose content is arriving, and its bytes that are still missing.
-    incoming: Option<(ReturnedMessage, u64)>,
+    /// The returned message whose content is arriving.
+    incoming: Option<(ReturnedMessage, MessageContent)>,
 }
 
 impl PublishAnswers {
     /// Begins with the first publish of a channel in confirm mode.
     pub(crate) fn begin_channel(&self, channel: u16, status: Option<ChannelStatus>) {
-        *self.lock() = AnswerState { first_tag: 1, ..AnswerState::default() };
+        *self.lock() = AnswerState { channel, first_tag: 1, ..AnswerState::default() };
         self.watch.begin(channel, status);
     }
 
@@ -100,16 +102,19 @@ impl PublishAnswers {
         self.lock().sent = count;
     }
 
+    /// Records that no more messages of the window will be sent, so that no answer to them is awaited.
+    pub(crate) fn end_send(&self) {
+        let mut state = self.lock();
+        state.missing = state.confirms[..state.sent].iter().filter(|slot| slot.is_none()).count();
+    }
+
     /// Ends the window, and returns its answers so far.
     ///
     /// Only after a complete window may another one follow on the same channel.
     pub(crate) fn end_window(&self) -> WindowAnswers {
         let mut state = self.lock();
         state.first_tag += state.confirms.len() as u64;
-        state.missing = 0;
-        // Without all of its content, a returned message has no id.
-        let incoming = state.incoming.take();
-        state.returned.extend(incoming.map(|(message, _)| message));
+        (state.sent, state.missing) = (0, 0);
         WindowAnswers {
             confirms: std::mem::take(&mut state.confirms),
             returned: std::mem::take(&mut state.returned),
@@ -150,27 +155,27 @@ impl MessageFrames for PublishAnswers {
     fn take(&self, frame: &[u8]) -> Result<bool, Violation> {
         let [kind, high, low, ..] = *frame else { return Ok(false) };
         let channel = u16::from_be_bytes([high, low]);
-        match kind {
-            FRAME_METHOD => {}
-            // Only a returned message has content here, because no consumer runs on this connection.
-            FRAME_HEADER | FRAME_BODY => {
-                if self.watch.is_current(channel) {
-                    self.lock().take_content(frame);
+        let answer = match kind {
+            FRAME_METHOD => match parse_frame(frame) {
+                Ok((_, AMQPFrame::Method(_, AMQPClass::Basic(answer)))) => Some(answer),
+                Ok((_, AMQPFrame::Method(_, method))) => {
+                    self.watch.record(channel, method);
+                    return Ok(false);
                 }
-                return Ok(true);
-            }
+                // lapin reports a malformed frame.
+                _ => return Ok(false),
+            },
+            // Only a returned message has content here, because no consumer runs on this connection.
+            FRAME_HEADER | FRAME_BODY => None,
             _ => return Ok(false),
-        }
-        // lapin reports a malformed frame.
-        let Ok((_, AMQPFrame::Method(_, method))) = parse_frame(frame) else { return Ok(false) };
-        let AMQPClass::Basic(answer) = method else {
-            self.watch.record(channel, method);
-            return Ok(false);
         };
+        let mut state = self.lock();
         // A channel that was replaced has no unconfirmed message.
-        if self.watch.is_current(channel) {
-            let mut state = self.lock();
-            state.take_answer(answer)?;
+        if channel == state.channel {
+            match answer {
+                Some(answer) => state.take_answer(answer)?,
+                None => state.take_content(frame)?,
+            }
             // One wake-up for a window, not one for each confirm.
             if state.missing == 0 {
                 drop(state);
@@ -188,12 +193,18 @@ impl MessageFrames for PublishAnswers {
 impl AnswerState {
     /// Records a method of the class `basic`.
     fn take_answer(&mut self, answer: basic::AMQPMethod) -> Result<(), Violation> {
+        if self.incoming.is_some() {
+            return Err(INCOMPLETE);
+        }
         match answer {
             basic::AMQPMethod::Ack(ack) => {
-                self.confirm(ack.delivery_tag, ack.multiple, Confirm::Ack)
+                self.confirm(ack.delivery_tag, ack.multiple, Confirm::Ack)?;
             }
             basic::AMQPMethod::Nack(nack) => {
-                self.confirm(nack.delivery_tag, nack.multiple, Confirm::Nack)
+                self.confirm(nack.delivery_tag, nack.multiple, Confirm::Nack)?;
+            }
+            basic::AMQPMethod::Return(_) if self.returned.len() >= self.sent => {
+                return Err(Violation::Frame("returned a message that was not sent"));
             }
             basic::AMQPMethod::Return(returned) => {
                 let message = ReturnedMessage {
@@ -202,13 +213,11 @@ impl AnswerState {
                     routing_key: returned.routing_key,
                     id: None,
                 };
-                // The content of the one before has not come.
-                let incoming = self.incoming.replace((message, 0));
-                self.returned.extend(incoming.map(|(message, _)| message));
-                Ok(())
+                self.incoming = Some((message, MessageContent::new(false)));
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 
     /// Records the confirm of one message, or of all up to `tag`.
@@ -241,36 +250,25 @@ impl AnswerState {
     }
 
     /// Records a part of a returned message's content: its header, or a part of its body.
-    fn take_content(&mut self, frame: &[u8]) {
-        let Some((mut message, mut rest)) = self.incoming.take() else { return };
-        if frame.first() == Some(&FRAME_BODY) {
-            rest = rest.saturating_sub(frame.len().saturating_sub(FRAME_OVERHEAD) as u64);
-        } else if let Ok((_, AMQPFrame::Header(_, header))) = parse_frame(frame) {
-            message.id.clone_from(header.properties.message_id());
-            rest = header.body_size;
-        }
-        if rest > 0 {
-            self.incoming = Some((message, rest));
-        } else {
+    fn take_content(&mut self, frame: &[u8]) -> Result<(), Violation> {
+        let Some((_, content)) = &mut self.incoming else { return Err(INCOMPLETE) };
+        if content.push(frame)?
+            && let Some((mut message, content)) = self.incoming.take()
+        {
+            message.id.clone_from(content.properties.message_id());
             self.returned.push(message);
         }
+        Ok(())
     }
 }
 
-/// The bytes of a frame beside its payload.
-const FRAME_OVERHEAD: usize = 8;
-
 #[cfg(test)]
 mod tests {
-    use amq_protocol::frame::{AMQPContentHeader, gen_frame};
+    use amq_protocol::frame::AMQPContentHeader;
     use lapin::BasicProperties;
 
     use super::*;
-
-    /// Encodes a frame.
-    fn encode(frame: &AMQPFrame) -> Vec<u8> {
-        gen_frame(frame)(Vec::new().into()).unwrap().into_inner().0
-    }
+    use crate::frames::encode;
 
     /// Encodes a method of the class `basic`.
     fn method(channel: u16, method: basic::AMQPMethod) -> Vec<u8> {
@@ -361,6 +359,8 @@ mod tests {
         let answers = window(3);
         take(&answers, &[ack(3, true)]);
         assert_eq!(letters(&answers.end_window()), "aaa");
+        take(&answers, &[ack(0, true)]);
+        assert!(answers.take(&ack(4, false)).is_err(), "not sent yet");
         answers.begin_window(2);
         answers.begin_send(2);
         // A confirm of the earlier window, which the broker repeats.
@@ -409,18 +409,54 @@ mod tests {
         }
     }
 
-    /// A returned message whose content never comes has no id, whatever comes instead.
+    /// An answer inside a returned message, or content without one, ends the connection: a message could count as
+    /// delivered.
     #[test]
-    fn an_incomplete_return_has_no_id() {
-        for rest in [&[][..], &returned(Some("b"), 0)] {
+    fn an_incomplete_return_is_a_violation() {
+        let parts = returned(Some("a"), 2);
+        for frames in [
+            vec![&parts[0], &parts[0]],
+            vec![&parts[0], &parts[1], &parts[0]],
+            vec![&parts[0], &parts[1], &parts[2], &parts[1]],
+            vec![&parts[1]],
+            vec![&parts[2]],
+        ] {
             let answers = window(1);
-            take(&answers, &returned(Some("a"), 2)[..1]);
-            take(&answers, rest);
-            take(&answers, &[ack(1, false)]);
-            let returned = answers.end_window().returned;
-            let ids: Vec<_> = returned.iter().map(|message| message.id.is_some()).collect();
-            assert_eq!(ids, if rest.is_empty() { vec![false] } else { vec![false, true] });
+            let (last, before) = frames.split_last().unwrap();
+            for frame in before {
+                assert_eq!(answers.take(frame), Ok(true));
+            }
+            assert_eq!(answers.take(last), Err(INCOMPLETE));
         }
+        let answers = window(1);
+        take(&answers, &parts[..2]);
+        assert_eq!(answers.take(&ack(1, false)), Err(INCOMPLETE));
+    }
+
+    /// The broker cannot return more messages than it was sent.
+    #[test]
+    fn returned_messages_are_bounded() {
+        let answers = window(2);
+        for _ in 0..2 {
+            take(&answers, &returned(None, 0));
+        }
+        let expected = Violation::Frame("returned a message that was not sent");
+        assert_eq!(answers.take(&returned(None, 0)[0]), Err(expected));
+        assert_eq!(answers.end_window().returned.len(), 2);
+        assert_eq!(answers.take(&returned(None, 0)[0]), Err(expected), "no window");
+    }
+
+    /// After a failure, nothing is awaited for messages that were not sent.
+    #[tokio::test(start_paused = true)]
+    async fn waits_only_for_messages_that_were_sent() {
+        let answers = window(3);
+        answers.begin_send(1);
+        answers.end_send();
+        let start = Instant::now();
+        let confirm = async { take(&answers, &[ack(1, false)]) };
+        tokio::join!(answers.wait(TIMEOUT), confirm);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert_eq!(letters(&answers.end_window()), "a--");
     }
 
     /// A window ends with its channel, or with a connection that is lost without a reason.

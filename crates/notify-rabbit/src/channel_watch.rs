@@ -52,11 +52,6 @@ impl ChannelWatch {
         *state = WatchState { channel, status, connection_error, lost_at, ..WatchState::default() };
     }
 
-    /// Returns whether frames of this channel concern the channel in use.
-    pub(crate) fn is_current(&self, channel: u16) -> bool {
-        self.lock().channel == channel
-    }
-
     /// Returns the fate of the channel. The broker's reply says more than another error.
     pub(crate) fn fate(&self) -> ChannelFate {
         let state = self.lock();

@@ -101,8 +101,12 @@ pub(crate) async fn publish_all(
             }
         }
     }
-    // After a failure, only what the broker has sent already is awaited.
-    let time = if failure.is_some() { GRACE_PERIOD } else { config.confirm_timeout };
+    let time = if failure.is_some() {
+        answers.end_send();
+        GRACE_PERIOD
+    } else {
+        config.confirm_timeout
+    };
     answers.wait(time).await;
     let answers = answers.end_window();
     let answered_at = Instant::now();

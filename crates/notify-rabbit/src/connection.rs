@@ -163,8 +163,8 @@ impl Connection {
                         sender.send_replace(None);
                         warnings.log_unblocked(&host);
                     }
-                    // Errors of channels are events too. The replies of the broker are known already.
-                    Event::Error(error) if !status.connected() && !error.is_amqp_error() => {
+                    // Errors of channels are events too.
+                    Event::Error(error) if !status.connected() && !error.is_amqp_soft_error() => {
                         watch.fail(error);
                     }
                     _ => {}

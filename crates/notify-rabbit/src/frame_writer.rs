@@ -14,6 +14,7 @@ use tokio::io::AsyncWrite;
 use tokio::time::timeout;
 
 use crate::channel_watch::ChannelWatch;
+use crate::frames::{FRAME_OVERHEAD, HEADER_BYTES};
 
 /// The stream with its two writers.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ struct Output<S> {
 #[derive(Debug, Default)]
 struct WaitingWriters {
     lapin: WaitingWriter,
+    /// lapin, until its flush or its close is done. It flushes also while its write waits.
+    lapin_end: WaitingWriter,
     direct: WaitingWriter,
 }
 
@@ -164,15 +167,15 @@ impl<S: AsyncWrite + Unpin> FrameWriter<S> {
         cx: &mut Context<'_>,
         poll: fn(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<()>>,
     ) -> Poll<io::Result<()>> {
-        self.waiting.lapin.poll(cx, || self.output().poll(&self.waiting, poll))
+        self.waiting.lapin_end.poll(cx, || self.output().poll(&self.waiting, poll))
     }
 
     /// Drops the stream. Ends every wait for it.
     pub(crate) fn close(&self) {
         self.output().stream = None;
-        self.waiting.lapin.wake();
-        self.waiting.direct.wake();
+        // Before the wake-up: a writer may look at once.
         self.watch.lose();
+        Arc::clone(&self.waiting).wake();
     }
 
     fn output(&self) -> MutexGuard<'_, Output<S>> {
@@ -198,6 +201,7 @@ impl<S: Unpin> Output<S> {
 impl Wake for WaitingWriters {
     fn wake(self: Arc<Self>) {
         self.lapin.wake();
+        self.lapin_end.wake();
         self.direct.wake();
     }
 }
@@ -271,15 +275,12 @@ impl FrameEnd {
     }
 }
 
-/// The length of a frame's header in bytes (AMQP 0-9-1, section 4.2.3).
-const HEADER_BYTES: usize = 7;
-/// The bytes of a frame beside its payload: its header and its last byte.
-const FRAME_OVERHEAD: usize = 8;
 /// The length of the protocol header in bytes (section 4.2.2).
 const PROTOCOL_HEADER_BYTES: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::Context;
 
     use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
@@ -398,6 +399,51 @@ mod tests {
         writer.close();
         let all = [&begin[..], &reader.await.unwrap()].concat();
         assert_eq!(all, [frame(3, 100), close_ok].concat());
+    }
+
+    /// lapin flushes in every turn, also while its write waits for a direct frame. It learns nevertheless that it can
+    /// write.
+    #[tokio::test]
+    async fn a_flush_leaves_the_waiting_write_alone() {
+        struct Flag(AtomicBool);
+        impl Wake for Flag {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let (writer, mut far) = writer(16).await;
+        let published = frame(3, 100);
+        let mut publish = Box::pin(writer.write(&published, TIME));
+        assert!(publish.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let flag = Arc::new(Flag(AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&flag));
+        let mut of_lapin = Context::from_waker(&waker);
+        assert!(writer.poll_lapin(&mut of_lapin, &frame(1, 8)).is_pending());
+        assert!(writer.poll_lapin_end(&mut of_lapin, AsyncWrite::poll_flush).is_ready());
+        let drain = async { far.read_exact(&mut [0; 100]).await };
+        let (end, drained) = tokio::join!(publish, drain);
+        assert_eq!((end.unwrap(), drained.unwrap()), (WriteEnd::Complete, 100));
+        assert!(flag.0.load(Ordering::Relaxed));
+    }
+
+    /// A writer that looks again at the very moment of the end sees it.
+    #[tokio::test]
+    async fn the_end_is_known_before_the_wake_up() {
+        struct Look(Arc<ChannelWatch>, AtomicBool);
+        impl Wake for Look {
+            fn wake(self: Arc<Self>) {
+                self.1.store(self.0.has_ended(), Ordering::Relaxed);
+            }
+        }
+        let (writer, _far) = writer(16).await;
+        write_as_lapin(&writer, &frame(1, 20)[..10]).await;
+        let published = frame(3, 100);
+        let mut publish = Box::pin(writer.write(&published, TIME));
+        let look = Arc::new(Look(Arc::clone(&writer.watch), AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&look));
+        assert!(publish.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        writer.close();
+        assert!(look.1.load(Ordering::Relaxed));
     }
 
     /// A socket that takes nothing ends a write, and so does the end of the connection.

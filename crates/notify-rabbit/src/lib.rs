@@ -142,6 +142,7 @@ mod check;
 mod config;
 mod confirms;
 mod connection;
+mod content;
 mod error;
 mod frame_writer;
 mod frames;

@@ -10,7 +10,7 @@ use notify_core::codec::{Envelope, HeaderValue};
 use notify_net::guard::amqp091::FRAME_MAX;
 use uuid::Uuid;
 
-use crate::frames;
+use crate::frames::{self, FRAME_OVERHEAD};
 
 /// A buffer of whole frames on one channel.
 #[derive(Debug)]
@@ -115,8 +115,6 @@ fn headers(message: &Message, envelope: Envelope) -> FieldTable {
 const KEPT_BYTES: usize = 256 * 1024;
 /// The class `basic` of AMQP 0-9-1.
 const BASIC: u16 = 60;
-/// The bytes of a frame beside its payload.
-const FRAME_OVERHEAD: usize = 8;
 /// The delivery mode of messages that a durable queue writes to disk.
 const PERSISTENT: u8 = 2;
 /// The `app_id` of every message.

@@ -15,6 +15,7 @@ use lapin::{BasicProperties, Channel};
 use notify_net::guard::Violation;
 
 use crate::channel_watch::{ChannelFate, ChannelWatch};
+use crate::content::{INCOMPLETE, MessageContent};
 use crate::wire::MessageFrames;
 
 /// The deliveries on one connection, on its latest channel.
@@ -49,18 +50,24 @@ pub(crate) struct ReceivedMessage {
 
 #[derive(Debug, Default)]
 struct DeliveryState {
+    channel: u16,
     arrivals: VecDeque<Arrival>,
     /// The number of arrivals that no broker exceeds which respects the prefetch.
     max_arrivals: usize,
-    /// The message whose content is arriving: its consumer, and its bytes that are still missing.
-    incoming: Option<(ShortString, ReceivedMessage, u64)>,
+    /// The message whose content is arriving.
+    incoming: Option<(basic::Deliver, MessageContent)>,
 }
 
 impl Deliveries {
-    /// Begins with the first delivery of a channel, which has at most `max_arrivals` messages that nobody has taken.
+    /// Begins with the first delivery of a channel. At most `max_arrivals` wait to be taken.
     pub(crate) fn begin_channel(&self, channel: &Channel, max_arrivals: usize) {
-        *self.lock() = DeliveryState { max_arrivals, ..DeliveryState::default() };
+        self.begin(channel.id(), max_arrivals);
         self.watch.begin(channel.id(), Some(channel.status().clone()));
+    }
+
+    /// Forgets everything of earlier channels.
+    fn begin(&self, channel: u16, max_arrivals: usize) {
+        *self.lock() = DeliveryState { channel, max_arrivals, ..DeliveryState::default() };
     }
 
     /// Waits for arrivals, and takes all of them.
@@ -88,31 +95,56 @@ impl Deliveries {
         }
     }
 
-    /// Records a part of a message's content: its header, or a part of its body.
-    fn record_content(&self, frame: &[u8]) {
-        let mut state = self.lock();
-        let Some((consumer, mut message, mut rest)) = state.incoming.take() else { return };
-        if frame.first() == Some(&FRAME_BODY) {
-            let part = frame.get(HEADER_BYTES..frame.len() - 1).unwrap_or_default();
-            message.body.extend_from_slice(part);
-            rest = rest.saturating_sub(part.len() as u64);
-        } else if let Ok((_, AMQPFrame::Header(_, header))) = parse_frame(frame) {
-            rest = header.body_size;
-            // The guard limits the size.
-            message.body.reserve_exact(usize::try_from(rest).unwrap_or(0));
-            message.properties = header.properties;
+    fn lock(&self) -> MutexGuard<'_, DeliveryState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DeliveryState {
+    /// Records a method about a consumer. Returns whether lapin must not see it.
+    fn take_method(&mut self, method: basic::AMQPMethod) -> Result<bool, Violation> {
+        if self.incoming.is_some() {
+            return Err(INCOMPLETE);
         }
-        if rest > 0 {
-            state.incoming = Some((consumer, message, rest));
-        } else {
-            state.arrivals.push_back(Arrival::Message(consumer, message));
-            drop(state);
-            self.watch.wake();
+        match method {
+            basic::AMQPMethod::Deliver(deliver) => {
+                self.incoming = Some((deliver, MessageContent::new(true)));
+                Ok(true)
+            }
+            basic::AMQPMethod::Cancel(cancel) => {
+                self.push(Arrival::Cancelled(cancel.consumer_tag))?;
+                // lapin forgets the consumer.
+                Ok(false)
+            }
+            _ => Ok(false),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, DeliveryState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Records a part of a message's content: its header, or a part of its body.
+    fn take_content(&mut self, frame: &[u8]) -> Result<(), Violation> {
+        let Some((_, content)) = &mut self.incoming else { return Err(INCOMPLETE) };
+        if content.push(frame)?
+            && let Some((deliver, content)) = self.incoming.take()
+        {
+            let message = ReceivedMessage {
+                tag: deliver.delivery_tag,
+                redelivered: deliver.redelivered,
+                routing_key: deliver.routing_key,
+                properties: content.properties,
+                body: content.body,
+            };
+            self.push(Arrival::Message(deliver.consumer_tag, message))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps an arrival until it is taken.
+    fn push(&mut self, arrival: Arrival) -> Result<(), Violation> {
+        if self.arrivals.len() >= self.max_arrivals {
+            return Err(Violation::Frame("delivers more messages than the prefetch allows"));
+        }
+        self.arrivals.push_back(arrival);
+        Ok(())
     }
 }
 
@@ -120,52 +152,36 @@ impl MessageFrames for Deliveries {
     fn take(&self, frame: &[u8]) -> Result<bool, Violation> {
         let [kind, high, low, ..] = *frame else { return Ok(false) };
         let channel = u16::from_be_bytes([high, low]);
-        match kind {
-            FRAME_METHOD => {}
-            FRAME_HEADER | FRAME_BODY => {
-                // The content of a message that was delivered on an earlier channel is nobody's.
-                if self.watch.is_current(channel) {
-                    self.record_content(frame);
+        let method = match kind {
+            FRAME_METHOD => match parse_frame(frame) {
+                Ok((_, AMQPFrame::Method(_, AMQPClass::Basic(method)))) => Some(method),
+                Ok((_, AMQPFrame::Method(_, method))) => {
+                    self.watch.record(channel, method);
+                    return Ok(false);
                 }
-                return Ok(true);
-            }
+                // lapin reports a malformed frame.
+                _ => return Ok(false),
+            },
+            FRAME_HEADER | FRAME_BODY => None,
             _ => return Ok(false),
+        };
+        let mut state = self.lock();
+        if channel != state.channel {
+            // A message that was delivered on an earlier channel is nobody's: it comes again.
+            return Ok(matches!(method, None | Some(basic::AMQPMethod::Deliver(_))));
         }
-        // lapin reports a malformed frame.
-        let Ok((_, AMQPFrame::Method(_, method))) = parse_frame(frame) else { return Ok(false) };
-        match method {
-            AMQPClass::Basic(basic::AMQPMethod::Deliver(deliver)) => {
-                if self.watch.is_current(channel) {
-                    let message = ReceivedMessage {
-                        tag: deliver.delivery_tag,
-                        redelivered: deliver.redelivered,
-                        routing_key: deliver.routing_key,
-                        properties: BasicProperties::default(),
-                        body: Vec::new(),
-                    };
-                    let mut state = self.lock();
-                    if state.arrivals.len() >= state.max_arrivals {
-                        return Err(Violation::Frame(
-                            "delivers more messages than the prefetch allows",
-                        ));
-                    }
-                    state.incoming = Some((deliver.consumer_tag, message, 0));
-                }
-                Ok(true)
-            }
-            AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) => {
-                if self.watch.is_current(channel) {
-                    self.lock().arrivals.push_back(Arrival::Cancelled(cancel.consumer_tag));
-                    self.watch.wake();
-                }
-                // lapin forgets the consumer.
-                Ok(false)
-            }
-            method => {
-                self.watch.record(channel, method);
-                Ok(false)
-            }
+        let arrivals = state.arrivals.len();
+        let is_taken = if let Some(method) = method {
+            state.take_method(method)?
+        } else {
+            state.take_content(frame)?;
+            true
+        };
+        if state.arrivals.len() > arrivals {
+            drop(state);
+            self.watch.wake();
         }
+        Ok(is_taken)
     }
 
     fn watch(&self) -> &Arc<ChannelWatch> {
@@ -173,5 +189,118 @@ impl MessageFrames for Deliveries {
     }
 }
 
-/// The length of a frame's header, in bytes.
-const HEADER_BYTES: usize = 7;
+#[cfg(test)]
+mod tests {
+    use amq_protocol::frame::AMQPContentHeader;
+
+    use super::*;
+    use crate::frames::encode;
+
+    /// Encodes a method of the class `basic`.
+    fn method(channel: u16, method: basic::AMQPMethod) -> Vec<u8> {
+        encode(&AMQPFrame::Method(channel, AMQPClass::Basic(method)))
+    }
+
+    /// Encodes a message with a body of `parts` frames.
+    fn message(channel: u16, delivery_tag: u64, consumer: &str, parts: u8) -> Vec<Vec<u8>> {
+        let deliver = basic::AMQPMethod::Deliver(basic::Deliver {
+            consumer_tag: consumer.into(),
+            delivery_tag,
+            redelivered: false,
+            exchange: "glance".into(),
+            routing_key: "notifications.info".into(),
+        });
+        let header = AMQPContentHeader {
+            class_id: 60,
+            body_size: u64::from(parts) * 10,
+            properties: BasicProperties::default(),
+        };
+        let mut frames =
+            vec![method(channel, deliver), encode(&AMQPFrame::Header(channel, header))];
+        frames.extend((0..parts).map(|part| encode(&AMQPFrame::Body(channel, vec![part; 10]))));
+        frames
+    }
+
+    /// Creates deliveries of which at most `max_arrivals` wait.
+    fn deliveries(max_arrivals: usize) -> Deliveries {
+        let deliveries = Deliveries::default();
+        deliveries.begin(CHANNEL, max_arrivals);
+        deliveries
+    }
+
+    /// Takes frames. None of them may reach lapin.
+    fn take(deliveries: &Deliveries, frames: &[Vec<u8>]) {
+        for frame in frames {
+            assert_eq!(deliveries.take(frame), Ok(true), "{frame:?}");
+        }
+    }
+
+    /// Messages and cancelled consumers come in the order of the stream, each with its whole body. lapin also
+    /// learns that a consumer was cancelled.
+    #[tokio::test]
+    async fn arrivals_come_in_the_order_of_the_stream() {
+        let deliveries = deliveries(9);
+        for (tag, consumer, parts) in [(1, "a", 0), (2, "b", 3), (3, "a", 1)] {
+            take(&deliveries, &message(CHANNEL, tag, consumer, parts));
+        }
+        let cancel = basic::Cancel { consumer_tag: "b".into(), nowait: true };
+        let cancel = method(CHANNEL, basic::AMQPMethod::Cancel(cancel));
+        assert_eq!(deliveries.take(&cancel), Ok(false));
+        let arrivals = deliveries.next().await.unwrap().into_iter().map(|arrival| match arrival {
+            Arrival::Message(consumer, message) => (consumer, message.tag, message.body.len()),
+            Arrival::Cancelled(consumer) => (consumer, 0, 0),
+        });
+        let expected = [("a", 1, 0), ("b", 2, 30), ("a", 3, 10), ("b", 0, 0)];
+        assert!(arrivals.eq(expected.map(|(consumer, tag, length)| (
+            consumer.into(),
+            tag,
+            length
+        ))));
+    }
+
+    /// A message inside another one would vanish.
+    #[test]
+    fn an_incomplete_message_is_a_violation() {
+        let parts = message(CHANNEL, 1, "a", 2);
+        for count in 1..parts.len() {
+            let deliveries = deliveries(9);
+            take(&deliveries, &parts[..count]);
+            assert_eq!(deliveries.take(&parts[0]), Err(INCOMPLETE), "after {count} frames");
+        }
+        for content in &parts[1..] {
+            assert_eq!(deliveries(9).take(content), Err(INCOMPLETE));
+        }
+    }
+
+    /// The frames of an earlier channel leave nothing, wherever the channel was replaced.
+    #[test]
+    fn an_earlier_channel_leaves_nothing() {
+        let parts = message(CHANNEL, 1, "a", 2);
+        for count in 0..=parts.len() {
+            let deliveries = deliveries(9);
+            take(&deliveries, &parts[..count]);
+            deliveries.begin(CHANNEL + 1, 9);
+            take(&deliveries, &parts[count..]);
+            assert!(deliveries.lock().arrivals.is_empty());
+            take(&deliveries, &message(CHANNEL + 1, 1, "b", 1));
+            assert_eq!(deliveries.lock().arrivals.len(), 1);
+        }
+    }
+
+    /// A broker that ignores the prefetch fills no memory, neither with messages nor with cancelled consumers.
+    #[test]
+    fn arrivals_are_bounded() {
+        let deliveries = deliveries(2);
+        take(&deliveries, &message(CHANNEL, 1, "a", 0));
+        take(&deliveries, &message(CHANNEL, 2, "a", 0));
+        let third = message(CHANNEL, 3, "a", 0);
+        take(&deliveries, &third[..1]);
+        let expected = Violation::Frame("delivers more messages than the prefetch allows");
+        assert_eq!(deliveries.take(&third[1]), Err(expected));
+        let cancel = basic::Cancel { consumer_tag: "b".into(), nowait: true };
+        let cancel = method(CHANNEL, basic::AMQPMethod::Cancel(cancel));
+        assert_eq!(deliveries.take(&cancel), Err(expected));
+    }
+
+    const CHANNEL: u16 = 3;
+}

@@ -16,14 +16,24 @@ use super::stream_cursor::{StreamCursor, StreamMessage};
 #[derive(Debug)]
 pub(super) struct MessageIntake {
     deliveries: Arc<Deliveries>,
-    /// Each consumer with its queue. lapin cancels a consumer that is dropped.
-    consumers: Vec<(Consumer, ShortString)>,
+    consumers: Vec<QueueConsumer>,
     arrivals: VecDeque<Arrival>,
     pending: VecDeque<IncomingDelivery>,
     /// News to hand over before the messages.
     news: VecDeque<Reception>,
     converter: MessageConverter,
     max_bytes: usize,
+    /// The number of pending messages that no broker exceeds which respects the prefetch.
+    max_pending: usize,
+}
+
+/// The consumer of a queue.
+#[derive(Debug)]
+struct QueueConsumer {
+    tag: ShortString,
+    queue: ShortString,
+    /// lapin cancels a consumer that is dropped.
+    _consumer: Consumer,
 }
 
 /// The result of taking messages.
@@ -39,6 +49,8 @@ pub(super) enum IntakeResult {
     Failed(lapin::Error),
     /// The broker cancelled the consumer of this queue.
     Cancelled(ShortString),
+    /// The broker delivers more messages than the prefetch allows.
+    Overrun,
 }
 
 impl MessageIntake {
@@ -51,7 +63,8 @@ impl MessageIntake {
         window: usize,
         is_stream: bool,
     ) -> Self {
-        deliveries.begin_channel(channel, max_arrivals(window, is_stream));
+        let max_pending = max_pending(window, is_stream);
+        deliveries.begin_channel(channel, max_pending);
         Self {
             deliveries,
             consumers: Vec::new(),
@@ -60,12 +73,13 @@ impl MessageIntake {
             news: VecDeque::new(),
             converter: MessageConverter::default(),
             max_bytes,
+            max_pending,
         }
     }
 
     /// Adds the consumer of a queue.
     pub(super) fn add(&mut self, consumer: Consumer, queue: ShortString) {
-        self.consumers.push((consumer, queue));
+        self.consumers.push(QueueConsumer { tag: consumer.tag(), queue, _consumer: consumer });
     }
 
     /// Returns whether the broker has started a consumer.
@@ -109,9 +123,13 @@ impl MessageIntake {
             let (consumer, message) = match arrival {
                 Arrival::Message(consumer, message) => (consumer, message),
                 Arrival::Cancelled(consumer) => {
-                    return IntakeResult::Cancelled(self.queue(&consumer));
+                    let queue = queue_of(&self.consumers, &consumer).cloned();
+                    return IntakeResult::Cancelled(queue.unwrap_or_default());
                 }
             };
+            if self.pending.len() >= self.max_pending {
+                return IntakeResult::Overrun;
+            }
             let Some(cursor) = cursor else {
                 self.keep(&consumer, message, None);
                 continue;
@@ -134,24 +152,23 @@ impl MessageIntake {
 
     /// Keeps a message until it is handed over.
     fn keep(&mut self, consumer: &ShortString, message: ReceivedMessage, offset: Option<u64>) {
-        let queue = self.queue(consumer);
-        let incoming = self.converter.convert(message, &queue, offset, self.max_bytes);
+        let unknown = ShortString::default();
+        let queue = queue_of(&self.consumers, consumer).unwrap_or(&unknown);
+        let incoming = self.converter.convert(message, queue, offset, self.max_bytes);
         self.pending.push_back(incoming);
-    }
-
-    /// Returns the queue of a consumer.
-    fn queue(&self, consumer: &ShortString) -> ShortString {
-        let mut consumers = self.consumers.iter();
-        let found = consumers.find(|(known, _)| known.tag() == *consumer);
-        found.map_or_else(ShortString::default, |(_, queue)| queue.clone())
     }
 }
 
-/// Returns the number of messages that nobody has taken at which a broker certainly ignores the prefetch.
+/// Returns the queue of the consumer with this tag.
+fn queue_of<'a>(consumers: &'a [QueueConsumer], tag: &ShortString) -> Option<&'a ShortString> {
+    consumers.iter().find(|consumer| consumer.tag == *tag).map(|consumer| &consumer.queue)
+}
+
+/// Returns the number of messages that wait at one place at which a broker certainly ignores the prefetch.
 ///
 /// Before version 4, RabbitMQ sends a stream in whole chunks, as long as it has any credit: one chunk may come
 /// on top of the window.
-fn max_arrivals(window: usize, is_stream: bool) -> usize {
+fn max_pending(window: usize, is_stream: bool) -> usize {
     let chunk = if is_stream { LARGEST_CHUNK } else { 0 };
     window.saturating_mul(2).saturating_add(PENDING_SLACK).saturating_add(chunk)
 }
@@ -165,9 +182,9 @@ const LARGEST_CHUNK: usize = 1 << 16;
 mod tests {
     use super::*;
 
-    /// A queue has at most two windows and a few messages that nobody has taken, and a stream one chunk more.
+    /// A queue has at most two windows and a few messages in memory, and a stream one chunk more.
     #[test]
-    fn the_arrivals_of_queues_and_streams_are_bounded() {
+    fn the_pending_messages_of_queues_and_streams_are_bounded() {
         for (window, is_stream, expected) in [
             (1, false, 18),
             (200, false, 416),
@@ -175,7 +192,7 @@ mod tests {
             (usize::MAX, true, usize::MAX),
         ] {
             assert_eq!(
-                max_arrivals(window, is_stream),
+                max_pending(window, is_stream),
                 expected,
                 "window {window}, stream {is_stream}"
             );

@@ -10,7 +10,7 @@ use std::time::Duration;
 use amq_protocol::frame::AMQPFrame;
 use amq_protocol::protocol::AMQPClass;
 use amq_protocol::protocol::basic::{AMQPMethod, Ack, Nack};
-use lapin::options::{BasicConsumeOptions, BasicQosOptions, QueueDeleteOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeleteOptions};
 use lapin::types::ShortString;
 use lapin::{Channel, Consumer};
 use notify_core::redact::printable;
@@ -172,14 +172,23 @@ impl SourceSession {
                 taken = self.intake.take(cursor) => match taken {
                     IntakeResult::Some => {}
                     IntakeResult::Acknowledge(tag) => {
-                        let through = Some(tag);
-                        self.settle(&DeliverySettlements { through, ..Default::default() }).await?;
+                        // lapin keeps it, even if this call is dropped.
+                        let ack = self.channel.basic_ack(tag, BasicAckOptions { multiple: true });
+                        if let Err(error) = silently(ack).await {
+                            let context = &self.connection.context;
+                            return Err(context.explain(&error, Operation::Consume));
+                        }
                     }
                     IntakeResult::StreamReplaced => return Ok(SessionEvent::StreamReplaced),
                     IntakeResult::Failed(error) => {
                         return Err(self.connection.context.explain(&error, Operation::Consume));
                     }
                     IntakeResult::Cancelled(queue) => return Err(self.cancelled(&queue)),
+                    IntakeResult::Overrun => {
+                        let host = &self.connection.context.host;
+                        let text = format!("{host} delivers more messages than the prefetch allows");
+                        return Err(Error::new(ErrorKind::Unavailable, text));
+                    }
                 },
                 // The last acknowledged message is always there, unless the stream is another one.
                 () = sleep_until(search_end.unwrap_or_else(Instant::now)), if search_end.is_some() => {

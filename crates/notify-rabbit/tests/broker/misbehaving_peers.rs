@@ -154,6 +154,13 @@ async fn a_disconnect_never_accepts_a_returned_message() {
     }
 }
 
+/// A violation that only lapin notices ends the attempt with lapin's words.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_violation_that_lapin_notices_is_named() {
+    let error = send_to_peer(|_| frame(8, 1, &[]), &samples::messages(0..3)).await.into_error();
+    assert!(error.to_string().contains("heartbeat frame received on channel 1"), "{error:#}");
+}
+
 /// A missing confirm leaves the outcome unknown, and does not affect the confirmed messages.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_confirm_leaves_the_outcome_unknown() {

@@ -3,15 +3,15 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use notify_core::ErrorKind;
-use notify_core::source::{Reception, Source as _};
+use notify_core::source::{Credit, Reception, Source as _};
 use notify_core::transport::FindingState;
 use notify_testbed::broker::rabbitmq::RabbitMq;
 use serde_json::json;
 use tokio::task::block_in_place;
 
-use crate::scripted_peer::{PeerScript, close_frame};
+use crate::scripted_peer::{PeerScript, close_frame, frame, method_frame};
 use crate::source_support::{declare_services, publish, source, source_of, texts};
-use crate::support::source_config;
+use crate::support::{LONG, source_config};
 use crate::verdicts::home_node_down;
 
 /// A queue that does not answer its look-up delays the others once. The source names it, and reads it as soon as
@@ -131,4 +131,34 @@ async fn a_node_without_a_replica_is_left() {
     assert!(error.to_string().ends_with("name a node that has one in `source.url`"), "{error:#}");
     let next = source.next().await;
     assert!(matches!(next, Ok(Reception::Attached)), "{next:?}");
+}
+
+/// A broker that ignores the prefetch is left, while the program settles nothing and has no room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_ignores_the_prefetch_is_left() {
+    let answer_consume = |connection, channel| {
+        let consumer = method_frame(channel, 60, 21, b"\x01c");
+        let deliver = |tag: u64| {
+            let arguments = [&b"\x01c"[..], &tag.to_be_bytes(), &[0, 0, 1, b'k']].concat();
+            let header = [&[0, 60, 0, 0][..], &0_u64.to_be_bytes(), &[0, 0]].concat();
+            [method_frame(channel, 60, 60, &arguments), frame(2, channel, &header)].concat()
+        };
+        let messages = (1..=1_000).flat_map(deliver);
+        (connection == 1).then(|| consumer.into_iter().chain(messages).collect())
+    };
+    let url = PeerScript { answer_consume, ..PeerScript::default() }.serve().await;
+    let mut source = source_of(source_config(&url, json!({ "consume": "audit" })));
+    let credit = Credit { window: 1, room: 0, max_bytes: 1_000 };
+    let left = async {
+        loop {
+            if let Err(error) = source.source.receive(credit).await {
+                return error;
+            }
+        }
+    };
+    let error = tokio::time::timeout(LONG, left).await.unwrap();
+    assert!(
+        error.to_string().ends_with("delivers more messages than the prefetch allows"),
+        "{error:#}"
+    );
 }
