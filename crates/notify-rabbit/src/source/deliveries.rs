@@ -167,7 +167,7 @@ impl MessageFrames for Deliveries {
         };
         let mut state = self.lock();
         if channel != state.channel {
-            // A message that was delivered on an earlier channel is nobody's: it comes again.
+            // A message of an earlier channel was not acknowledged, so it comes again.
             return Ok(matches!(method, None | Some(basic::AMQPMethod::Deliver(_))));
         }
         let arrivals = state.arrivals.len();
