@@ -116,7 +116,8 @@ pub(crate) async fn publish_all(
         counters.record_confirms(count, answered_at - written_at);
         start = end;
     }
-    if answers.confirms.iter().all(Option::is_some) {
+    // After a failed write, the connection may hold a part of a frame, whatever the broker confirms.
+    if failure.is_none() && answers.confirms.iter().all(Option::is_some) {
         return (answers, None);
     }
     let failure = match &answers.error {

@@ -23,6 +23,7 @@
 )]
 
 mod access;
+#[cfg(feature = "source")]
 mod cloud_events;
 mod contract;
 mod counters;
