@@ -10,9 +10,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use amq_protocol::frame::{AMQPFrame, parse_frame};
-use amq_protocol::protocol::constants::{FRAME_BODY, FRAME_HEADER, FRAME_METHOD};
-use amq_protocol::protocol::{AMQPClass, basic};
+use amq_protocol::protocol::basic;
 use lapin::ChannelStatus;
 use lapin::types::ShortString;
 use notify_net::guard::Violation;
@@ -152,30 +150,11 @@ impl PublishAnswers {
 }
 
 impl MessageFrames for PublishAnswers {
-    fn take(&self, frame: &[u8]) -> Result<bool, Violation> {
-        let [kind, high, low, ..] = *frame else { return Ok(false) };
-        let channel = u16::from_be_bytes([high, low]);
-        let answer = match kind {
-            FRAME_METHOD => match parse_frame(frame) {
-                Ok((_, AMQPFrame::Method(_, AMQPClass::Basic(answer)))) => Some(answer),
-                Ok((_, AMQPFrame::Method(_, method))) => {
-                    self.watch.record(channel, method);
-                    return Ok(false);
-                }
-                // lapin reports a malformed frame.
-                _ => return Ok(false),
-            },
-            // Only a returned message has content here, because no consumer runs on this connection.
-            FRAME_HEADER | FRAME_BODY => None,
-            _ => return Ok(false),
-        };
+    fn take_method(&self, channel: u16, answer: basic::AMQPMethod) -> Result<bool, Violation> {
         let mut state = self.lock();
         // A channel that was replaced has no unconfirmed message.
         if channel == state.channel {
-            match answer {
-                Some(answer) => state.take_answer(answer)?,
-                None => state.take_content(frame)?,
-            }
+            state.take_answer(answer)?;
             // One wake-up for a window, not one for each confirm.
             if state.missing == 0 {
                 drop(state);
@@ -183,6 +162,12 @@ impl MessageFrames for PublishAnswers {
             }
         }
         Ok(true)
+    }
+
+    /// Only a returned message has content, because no consumer runs on this connection.
+    fn take_content(&self, channel: u16, frame: &[u8]) -> Result<(), Violation> {
+        let mut state = self.lock();
+        if channel == state.channel { state.take_content(frame) } else { Ok(()) }
     }
 
     fn watch(&self) -> &Arc<ChannelWatch> {
@@ -264,7 +249,8 @@ impl AnswerState {
 
 #[cfg(test)]
 mod tests {
-    use amq_protocol::frame::AMQPContentHeader;
+    use amq_protocol::frame::{AMQPContentHeader, AMQPFrame};
+    use amq_protocol::protocol::AMQPClass;
     use lapin::BasicProperties;
 
     use super::*;

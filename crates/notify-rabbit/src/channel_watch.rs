@@ -1,8 +1,8 @@
 //! The fate of the channel that a publisher or a source uses, and of its connection.
 //!
-//! lapin handles the end of a channel and of a connection, but tells it only to those who wait for lapin.
-//! Publishers and sources wait for frames that lapin does not see, so they learn the end here: from the
-//! broker's own words in the stream, or from lapin's error of the connection.
+//! lapin reports the end of a channel only to the requests that wait for lapin. Publishers and sources wait for
+//! frames that lapin does not see. They learn the end here: from the broker's own words in the stream, or from
+//! lapin's error of the connection.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -20,6 +20,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use amq_protocol::frame::{AMQPFrame, parse_frame};
+use amq_protocol::protocol::constants::{FRAME_BODY, FRAME_HEADER, FRAME_METHOD};
+use amq_protocol::protocol::{AMQPClass, basic};
 use notify_net::guard::amqp091::Amqp091Guard;
 use notify_net::guard::{FrameRules, GuardReport, GuardedStream, Passage, Violation};
 use tokio::io::{AsyncRead as _, AsyncWrite, ReadBuf, ReadHalf, WriteHalf, split};
@@ -46,14 +49,46 @@ pub(crate) struct ConnectionRules {
     alive_at: Instant,
 }
 
-/// The frames of messages, which lapin must not see.
+/// The receiver of the frames of messages, which lapin must not see.
 pub(crate) trait MessageFrames: fmt::Debug + Send + Sync {
     /// Takes a frame that the guard has checked, if it belongs to a message. Otherwise it goes to lapin.
     ///
     /// # Errors
     ///
     /// A violation that ends the connection.
-    fn take(&self, frame: &[u8]) -> Result<bool, Violation>;
+    fn take(&self, frame: &[u8]) -> Result<bool, Violation> {
+        let [kind, high, low, ..] = *frame else { return Ok(false) };
+        let channel = u16::from_be_bytes([high, low]);
+        match kind {
+            FRAME_HEADER | FRAME_BODY => self.take_content(channel, frame).map(|()| true),
+            FRAME_METHOD => match parse_frame(frame) {
+                Ok((_, AMQPFrame::Method(_, AMQPClass::Basic(method)))) => {
+                    self.take_method(channel, method)
+                }
+                Ok((_, AMQPFrame::Method(_, method))) => {
+                    self.watch().record(channel, method);
+                    Ok(false)
+                }
+                // lapin reports a malformed frame.
+                _ => Ok(false),
+            },
+            _ => Ok(false),
+        }
+    }
+
+    /// Takes a method of the class `basic`. Returns whether lapin must not see it.
+    ///
+    /// # Errors
+    ///
+    /// A violation that ends the connection.
+    fn take_method(&self, channel: u16, method: basic::AMQPMethod) -> Result<bool, Violation>;
+
+    /// Takes a part of a message's content: its header, or a part of its body.
+    ///
+    /// # Errors
+    ///
+    /// A violation that ends the connection.
+    fn take_content(&self, channel: u16, frame: &[u8]) -> Result<(), Violation>;
 
     /// Returns the watch of the channel that is in use.
     fn watch(&self) -> &Arc<ChannelWatch>;

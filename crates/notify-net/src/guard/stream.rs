@@ -154,7 +154,7 @@ mod tests {
         }
     }
 
-    /// A peer that never stops to send what must not pass does not keep the caller inside of a read.
+    /// A read ends, although the peer goes on to send bytes that must not pass.
     #[tokio::test]
     async fn a_read_ends_without_anything_to_pass() {
         let peer = PeerInfo {

@@ -7,9 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use amq_protocol::frame::{AMQPFrame, parse_frame};
-use amq_protocol::protocol::constants::{FRAME_BODY, FRAME_HEADER, FRAME_METHOD};
-use amq_protocol::protocol::{AMQPClass, basic};
+use amq_protocol::protocol::basic;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel};
 use notify_net::guard::Violation;
@@ -120,12 +118,11 @@ impl DeliveryState {
         }
     }
 
-    /// Records a part of a message's content: its header, or a part of its body.
-    fn take_content(&mut self, frame: &[u8]) -> Result<(), Violation> {
+    /// Records a part of a message's content: its header, or a part of its body. Returns whether it is complete.
+    fn take_content(&mut self, frame: &[u8]) -> Result<bool, Violation> {
         let Some((_, content)) = &mut self.incoming else { return Err(INCOMPLETE) };
-        if content.push(frame)?
-            && let Some((deliver, content)) = self.incoming.take()
-        {
+        let is_complete = content.push(frame)?;
+        if is_complete && let Some((deliver, content)) = self.incoming.take() {
             let message = ReceivedMessage {
                 tag: deliver.delivery_tag,
                 redelivered: deliver.redelivered,
@@ -135,7 +132,7 @@ impl DeliveryState {
             };
             self.push(Arrival::Message(deliver.consumer_tag, message))?;
         }
-        Ok(())
+        Ok(is_complete)
     }
 
     /// Keeps an arrival until it is taken.
@@ -149,39 +146,28 @@ impl DeliveryState {
 }
 
 impl MessageFrames for Deliveries {
-    fn take(&self, frame: &[u8]) -> Result<bool, Violation> {
-        let [kind, high, low, ..] = *frame else { return Ok(false) };
-        let channel = u16::from_be_bytes([high, low]);
-        let method = match kind {
-            FRAME_METHOD => match parse_frame(frame) {
-                Ok((_, AMQPFrame::Method(_, AMQPClass::Basic(method)))) => Some(method),
-                Ok((_, AMQPFrame::Method(_, method))) => {
-                    self.watch.record(channel, method);
-                    return Ok(false);
-                }
-                // lapin reports a malformed frame.
-                _ => return Ok(false),
-            },
-            FRAME_HEADER | FRAME_BODY => None,
-            _ => return Ok(false),
-        };
+    fn take_method(&self, channel: u16, method: basic::AMQPMethod) -> Result<bool, Violation> {
         let mut state = self.lock();
         if channel != state.channel {
             // A message of an earlier channel was not acknowledged, so it comes again.
-            return Ok(matches!(method, None | Some(basic::AMQPMethod::Deliver(_))));
+            return Ok(matches!(method, basic::AMQPMethod::Deliver(_)));
         }
-        let arrivals = state.arrivals.len();
-        let is_taken = if let Some(method) = method {
-            state.take_method(method)?
-        } else {
-            state.take_content(frame)?;
-            true
-        };
-        if state.arrivals.len() > arrivals {
+        let is_cancel = matches!(method, basic::AMQPMethod::Cancel(_));
+        let is_taken = state.take_method(method)?;
+        if is_cancel {
             drop(state);
             self.watch.wake();
         }
         Ok(is_taken)
+    }
+
+    fn take_content(&self, channel: u16, frame: &[u8]) -> Result<(), Violation> {
+        let mut state = self.lock();
+        if channel == state.channel && state.take_content(frame)? {
+            drop(state);
+            self.watch.wake();
+        }
+        Ok(())
     }
 
     fn watch(&self) -> &Arc<ChannelWatch> {
@@ -191,7 +177,8 @@ impl MessageFrames for Deliveries {
 
 #[cfg(test)]
 mod tests {
-    use amq_protocol::frame::AMQPContentHeader;
+    use amq_protocol::frame::{AMQPContentHeader, AMQPFrame};
+    use amq_protocol::protocol::AMQPClass;
 
     use super::*;
     use crate::frames::encode;
